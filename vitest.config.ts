@@ -1,0 +1,18 @@
+import { defineConfig } from 'vitest/config';
+
+// `npm test` runs the suites that need nothing but Node; those that start real servers or TPMs are
+// projects of their own, so that each npm script names exactly what it runs.
+const suites = {
+  unit: { include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 },
+  storage: { include: ['test/storage/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+  swtpm: { include: ['test/swtpm/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+  e2e: { include: ['test/e2e/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 180_000, fileParallelism: false },
+};
+
+export default defineConfig({
+  test: {
+    projects: Object.entries(suites).map(([name, test]) => ({
+      test: { name, pool: 'forks' as const, environment: 'node', ...test },
+    })),
+  },
+});
