@@ -1,0 +1,225 @@
+import type { Command } from 'commander';
+import type { NodeState } from '../../core/messages/common.ts';
+import type { NodeDetail, NodeSummary, VerdictRecord } from '../../core/messages/node.ts';
+import { type CommandContext, show } from '../context.ts';
+import { relative, styleOutcome, styleState } from '../output/style.ts';
+import { renderFields, renderTable, shown } from '../output/table.ts';
+
+type Context = () => CommandContext;
+
+export function nodeCommands(program: Command, context: Context): void {
+  const node = program
+    .command('node')
+    .description('nodes: who they are, whether they are trusted, and why not');
+  node
+    .command('list')
+    .description('all nodes, one a line')
+    .option(
+      '--state <state>',
+      'only nodes in this state (pending, enrolled, trusted, stale, failed, banned, retired)',
+    )
+    .option('--group <group>', 'only nodes of this group')
+    .action((options: ListOptions) => list(context(), options));
+  node
+    .command('show <node>')
+    .description('everything about one node: id, unique prefix of an id, or alias')
+    .action((name: string) => showNode(context(), name));
+  node
+    .command('history <node>')
+    .description('verdicts of a node, newest first')
+    .option('--limit <n>', 'how many', '20')
+    .action((name: string, options: { limit: string }) => history(context(), name, options.limit));
+  node
+    .command('approve <node>')
+    .description('admit a node that waits for a person')
+    .requiredOption('--group <group>', 'group it belongs to')
+    .option('--asset <name>', 'its name in your inventory')
+    .option('--reason <text>', 'kept in the audit log', 'approved on the command line')
+    .action((name: string, options: ApproveOptions) => approve(context(), name, options));
+  act(
+    node,
+    context,
+    'ban',
+    'end trust in a node, revoke its certificates and ban it until a person lifts the ban',
+    'verifier',
+  );
+  act(node, context, 'unban', 'lift a ban; the node must prove itself afresh', 'verifier');
+  act(node, context, 'retire', 'take a node out of service for good', 'registrar');
+  node
+    .command('attest <node>')
+    .description('ask a node for evidence now, and show the verdict')
+    .action((name: string) => attest(context(), name));
+}
+
+interface ListOptions {
+  readonly state?: NodeState;
+  readonly group?: string;
+}
+
+async function list(context: CommandContext, options: ListOptions): Promise<void> {
+  const api = await context.api();
+  const { nodes } = await api.get<{ nodes: NodeSummary[] }>('registrar', '/v1/nodes', { ...options });
+  show(context, nodes, (rows) => (rows.length === 0 ? 'no nodes' : renderNodes(rows, context.now())));
+}
+
+export function renderNodes(rows: readonly NodeSummary[], now: Date): string {
+  return renderTable<NodeSummary>(
+    [
+      { title: 'NODE', value: (row) => row.id },
+      { title: 'NAME', value: (row) => shown(row.assetName ?? row.alias) },
+      { title: 'GROUP', value: (row) => shown(row.group) },
+      { title: 'STATE', value: (row) => styleState(row.state) },
+      { title: 'TRUSTED', value: (row) => relative(row.trustedUntil, now) },
+      { title: 'VERDICT', value: (row) => styleOutcome(row.outcome) },
+      { title: 'WHY', value: why },
+    ],
+    rows,
+  );
+}
+
+function why(row: NodeSummary): string {
+  if (row.state === 'pending') return shown(row.admission);
+  const [first, ...more] = row.reasons;
+  if (!first) return '';
+  return shown(`${first.rule}: ${first.message}`) + (more.length > 0 ? ` (+${more.length})` : '');
+}
+
+async function showNode(context: CommandContext, name: string): Promise<void> {
+  const api = await context.api();
+  const node = await api.get<NodeDetail>('registrar', `/v1/nodes/${encodeURIComponent(name)}`);
+  show(context, node, (value) => renderNode(value, context.now()));
+}
+
+function renderNode(node: NodeDetail, now: Date): string {
+  const ek = node.ekCertificate;
+  return renderFields([
+    ['node', node.id],
+    ['name', shown(node.assetName ?? node.alias)],
+    ['alias', shown(node.alias)],
+    ['group', shown(node.group)],
+    ['state', styleState(node.state)],
+    [
+      'trusted',
+      node.trustedUntil ? `until ${node.trustedUntil} (${relative(node.trustedUntil, now)})` : 'no',
+    ],
+    ['verdict', `${styleOutcome(node.outcome)} ${relative(node.judgedAt, now)}`],
+    [
+      'reasons',
+      node.reasons.map((reason) => shown(`${reason.rule}: ${reason.message}`)).join('\n') || undefined,
+    ],
+    ['policy', shown(node.policy)],
+    ['passes', String(node.passes)],
+    ['epoch', String(node.epoch)],
+    ['admission', shown(node.admission)],
+    ['admitted', node.admittedAt ? `${node.admittedAt} by ${shown(node.admittedBy)}` : undefined],
+    ['contact', shown(node.contact)],
+    ['tls sha256', shown(node.tlsSha256)],
+    ['tpm', shown([node.tpm.manufacturer, node.tpm.model, node.tpm.version].filter(Boolean).join(' '))],
+    ['tpm clock', node.tpmClock ? clockText(node.tpmClock) : undefined],
+    ['ak', `${node.akAlgorithm}, name ${node.akName}`],
+    ['ek sha256', node.ekSha256],
+    [
+      'ek certificate',
+      ek
+        ? [shown(ek.subject, '(empty subject)'), ...ek.path.slice(1).map((item) => shown(item))].join(
+            '\n  <- ',
+          )
+        : 'none',
+    ],
+    ['ek faults', ek && ek.faults.length > 0 ? ek.faults.join(', ') : undefined],
+    ['notes', node.notes.map((note) => shown(`${note.rule}: ${note.message}`)).join('\n') || undefined],
+    ['record', `version ${node.version}, enrolled ${node.enrolledAt}`],
+    [
+      'changed by',
+      node.changedBy ? shown(`${node.changedBy}${node.note ? `: ${node.note}` : ''}`) : undefined,
+    ],
+  ]);
+}
+
+function clockText(clock: NonNullable<NodeDetail['tpmClock']>): string {
+  return `${clock.clock} ms, ${clock.resetCount} resets, ${clock.restartCount} restarts`;
+}
+
+async function history(context: CommandContext, name: string, limit: string): Promise<void> {
+  const api = await context.api();
+  const id = await api.nodeId(name);
+  const { verdicts } = await api.get<{ verdicts: VerdictRecord[] }>('verifier', `/v1/nodes/${id}/verdicts`, {
+    limit,
+  });
+  show(context, verdicts, (rows) => (rows.length === 0 ? 'no verdict yet' : renderVerdicts(rows)));
+}
+
+function renderVerdicts(rows: readonly VerdictRecord[]): string {
+  return renderTable<VerdictRecord>(
+    [
+      { title: 'ID', value: (row) => String(row.id), align: 'right' },
+      { title: 'AT', value: (row) => row.at },
+      { title: 'VERDICT', value: (row) => styleOutcome(row.outcome) },
+      { title: 'POLICY', value: (row) => shown(row.policy) },
+      {
+        title: 'REASONS',
+        value: (row) => row.reasons.map((reason) => shown(`${reason.rule}: ${reason.message}`)).join('; '),
+      },
+    ],
+    rows,
+  );
+}
+
+interface ApproveOptions {
+  readonly group: string;
+  readonly asset?: string;
+  readonly reason: string;
+}
+
+async function approve(context: CommandContext, name: string, options: ApproveOptions): Promise<void> {
+  const api = await context.api();
+  const id = await api.nodeId(name);
+  const body = {
+    group: options.group,
+    reason: options.reason,
+    ...(options.asset === undefined ? {} : { assetName: options.asset }),
+  };
+  const answer = await api.send<unknown>('registrar', 'POST', `/v1/nodes/${id}/approve`, body);
+  show(context, answer, () => `${id} is admitted to group ${options.group}`);
+}
+
+const DONE = { ban: 'is banned', unban: 'is no longer banned', retire: 'is retired' } as const;
+
+function act(
+  parent: Command,
+  context: Context,
+  name: keyof typeof DONE,
+  description: string,
+  service: 'verifier' | 'registrar',
+): void {
+  parent
+    .command(`${name} <node>`)
+    .description(description)
+    .requiredOption('--reason <text>', 'kept in the audit log')
+    .action(async (node: string, options: { reason: string }) => {
+      const current = context();
+      const api = await current.api();
+      const id = await api.nodeId(node);
+      const answer = await api.send<unknown>(service, 'POST', `/v1/nodes/${id}/${name}`, {
+        reason: options.reason,
+      });
+      show(current, answer, () => `${id} ${DONE[name]}`);
+    });
+}
+
+async function attest(context: CommandContext, name: string): Promise<void> {
+  const api = await context.api();
+  const id = await api.nodeId(name);
+  const verdict = await api.send<Pick<VerdictRecord, 'outcome' | 'reasons'>>(
+    'verifier',
+    'POST',
+    `/v1/nodes/${id}/attest`,
+  );
+  show(context, verdict, (value) =>
+    [
+      styleOutcome(value.outcome),
+      ...value.reasons.map((reason) => `  ${shown(`${reason.rule}: ${reason.message}`)}`),
+    ].join('\n'),
+  );
+  if (verdict.outcome !== 'pass') process.exitCode = 1;
+}

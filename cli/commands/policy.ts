@@ -1,0 +1,138 @@
+import type { Command } from 'commander';
+import { parsePolicy } from '../../policies/language/parse.ts';
+import { type CommandContext, show } from '../context.ts';
+import { readTextFile, writeTextFile } from '../files.ts';
+import { renderTable, shown } from '../output/table.ts';
+
+type Context = () => CommandContext;
+
+interface PolicySummary {
+  readonly name: string;
+  readonly version: number;
+  readonly createdBy: string;
+  readonly createdAt: string;
+  readonly assignedTo: readonly string[];
+}
+
+export function policyCommands(program: Command, context: Context): void {
+  const policy = program.command('policy').description('policies: what a node must prove (docs/policies.md)');
+  policy
+    .command('check <file>')
+    .description('say what is wrong with a policy file; talks to no service')
+    .action(async (file: string) => check(context(), file));
+  policy
+    .command('add <file>')
+    .description('store a policy; the same text is the same version')
+    .action(async (file: string) => add(context(), file));
+  policy
+    .command('list')
+    .description('all policies and who they are for')
+    .action(() => list(context()));
+  policy
+    .command('show <name>')
+    .description('the text of a policy')
+    .option('--version <n>', 'default: the newest')
+    .action(async (name: string, options: { version?: string }) =>
+      showPolicy(context(), name, options.version),
+    );
+  policy
+    .command('assign <name>')
+    .description('say who a policy is for; the most specific assignment counts')
+    .option('--default', 'every node without one of its own')
+    .option('--group <group>', 'the nodes of a group')
+    .option('--node <node>', 'one node')
+    .action(async (name: string, options: AssignOptions) => assign(context(), name, options));
+  policy
+    .command('draft')
+    .description("a policy with the PCR values of a node's last passing evidence; read it before you add it")
+    .requiredOption('--node <node>', 'a node that is known to be good')
+    .requiredOption('--name <name>', 'name of the policy')
+    .option('--output <file>', 'default: standard output')
+    .action(async (options: DraftOptions) => draft(context(), options));
+}
+
+async function check(context: CommandContext, file: string): Promise<void> {
+  const policy = parsePolicy(await readTextFile(file), file);
+  const summary = { name: policy.name, pcrs: policy.pcrs.selection, rules: policy.pcrs.rules.length };
+  show(context, summary, () => `${file}: policy ${policy.name} is valid, ${summary.rules} PCR rules`);
+}
+
+async function add(context: CommandContext, file: string): Promise<void> {
+  const document = await readTextFile(file);
+  // Checked here first: the messages then name the file, and nothing is sent that cannot be right.
+  parsePolicy(document, file);
+  const api = await context.api();
+  const added = await api.send<{ name: string; version: number }>('verifier', 'POST', '/v1/policies', {
+    document,
+  });
+  show(
+    context,
+    added,
+    ({ name, version }) =>
+      `${name}@${version} is stored; assign it with: assay policy assign ${name} --default`,
+  );
+}
+
+async function list(context: CommandContext): Promise<void> {
+  const api = await context.api();
+  const { policies } = await api.get<{ policies: PolicySummary[] }>('verifier', '/v1/policies');
+  show(context, policies, (rows) =>
+    rows.length === 0
+      ? 'no policies; without one no node passes (assay policy add FILE)'
+      : renderTable<PolicySummary>(
+          [
+            { title: 'POLICY', value: (row) => `${row.name}@${row.version}` },
+            { title: 'FOR', value: (row) => row.assignedTo.join(', ') || '-' },
+            { title: 'ADDED', value: (row) => row.createdAt },
+            { title: 'BY', value: (row) => shown(row.createdBy) },
+          ],
+          rows,
+        ),
+  );
+}
+
+async function showPolicy(context: CommandContext, name: string, version: string | undefined): Promise<void> {
+  const api = await context.api();
+  const policy = await api.get<{ document: string }>('verifier', `/v1/policies/${encodeURIComponent(name)}`, {
+    version,
+  });
+  show(context, policy, (value) => value.document.trimEnd());
+}
+
+interface AssignOptions {
+  readonly default?: boolean;
+  readonly group?: string;
+  readonly node?: string;
+}
+
+async function assign(context: CommandContext, name: string, options: AssignOptions): Promise<void> {
+  const api = await context.api();
+  const subject = await subjectOf(options, (node) => api.nodeId(node));
+  const answer = await api.send<unknown>('verifier', 'PUT', '/v1/assignments', { subject, policy: name });
+  show(context, answer, () => `${name} is assigned to ${subject}`);
+}
+
+async function subjectOf(options: AssignOptions, nodeId: (name: string) => Promise<string>): Promise<string> {
+  const given = [options.default, options.group, options.node].filter((value) => value !== undefined);
+  if (given.length !== 1) throw new TypeError('name exactly one of --default, --group GROUP and --node NODE');
+  if (options.group !== undefined) return `group:${options.group}`;
+  return options.node === undefined ? 'default' : `node:${await nodeId(options.node)}`;
+}
+
+interface DraftOptions {
+  readonly node: string;
+  readonly name: string;
+  readonly output?: string;
+}
+
+async function draft(context: CommandContext, options: DraftOptions): Promise<void> {
+  const api = await context.api();
+  const node = await api.nodeId(options.node);
+  const draft = await api.send<{ document: string }>('verifier', 'POST', '/v1/policies/draft', {
+    node,
+    name: options.name,
+  });
+  if (options.output === undefined) return show(context, draft, (value) => value.document.trimEnd());
+  await writeTextFile(options.output, draft.document);
+  context.note(`written to ${options.output}; read it, then: assay policy add ${options.output}`);
+}

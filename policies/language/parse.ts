@@ -1,0 +1,121 @@
+import { type DocumentSource, parseYaml, refuse } from '../../core/document.ts';
+import { parseDuration } from '../../core/duration.ts';
+import type { ErrorDetail } from '../../core/errors.ts';
+import { digestSize } from '../../core/tpm/constants.ts';
+import type { PcrRule, Policy } from '../policy.ts';
+import { PolicyDocument } from './schema.ts';
+
+const MAX_CHARACTERS = 16 * 1024 * 1024;
+const HIGHEST_PCR = 23;
+const MIN_INTERVAL_MS = 1000;
+const MAX_TRUST_MS = 7 * 24 * 3_600_000;
+
+// Any process on the node can reset these two at locality 0, so their values prove nothing.
+const RESETTABLE = new Map([
+  [16, 'it is the debug PCR, which binds the TLS channel to the quote'],
+  [23, 'any process on the node can reset it'],
+]);
+
+/**
+ * Reads a policy document (docs/policies.md) and compiles it.
+ *
+ * @param file name shown in errors
+ * @throws {AssayError} `invalid-policy`, with every problem, its line and what was expected
+ */
+export function parsePolicy(text: string, file = 'policy'): Policy {
+  const options = { file, code: 'invalid-policy' as const, kind: 'policy', maxCharacters: MAX_CHARACTERS };
+  const { value, source } = parseYaml(text, PolicyDocument, options);
+  const problems = [...checkFreshness(value, source), ...checkPcrs(value, source)];
+  if (problems.length > 0) throw refuse(options, problems);
+  return compile(value);
+}
+
+function compile(document: PolicyDocument): Policy {
+  const rules = Object.entries(document.pcrs.values ?? {}).map(compileRule);
+  const selection = new Set([...parsePcrSet(document.pcrs.require), ...rules.map((rule) => rule.pcr)]);
+  return {
+    name: document.name,
+    description: document.description ?? '',
+    freshness: {
+      intervalMs: parseDuration(document.freshness.interval),
+      trustForMs: parseDuration(document.freshness['trust-for']),
+    },
+    reaction: document.reaction,
+    pcrs: {
+      bank: document.pcrs.bank,
+      selection: [...selection].sort((a, b) => a - b),
+      rules: rules.sort((a, b) => a.pcr - b.pcr),
+    },
+  };
+}
+
+function compileRule([pcr, rule]: [string, NonNullable<PolicyDocument['pcrs']['values']>[string]]): PcrRule {
+  return {
+    id: rule.id ?? `pcr.${Number(pcr)}`,
+    pcr: Number(pcr),
+    anyOf: new Set(rule['any-of']),
+    ...(rule.why === undefined ? {} : { why: rule.why }),
+  };
+}
+
+function checkFreshness(document: PolicyDocument, source: DocumentSource): ErrorDetail[] {
+  const interval = parseDuration(document.freshness.interval);
+  const trustFor = parseDuration(document.freshness['trust-for']);
+  const problems: ErrorDetail[] = [];
+  if (interval < MIN_INTERVAL_MS)
+    problems.push(source.locate(['freshness', 'interval'], 'must be at least 1s'));
+  if (trustFor < 2 * interval) {
+    const problem = 'must be at least twice the interval, or one lost answer makes the node stale';
+    problems.push(source.locate(['freshness', 'trust-for'], problem));
+  }
+  if (trustFor > MAX_TRUST_MS) problems.push(source.locate(['freshness', 'trust-for'], 'must be at most 7d'));
+  return problems;
+}
+
+function checkPcrs(document: PolicyDocument, source: DocumentSource): ErrorDetail[] {
+  const required = parsePcrSet(document.pcrs.require);
+  const problems = required.flatMap((pcr) => checkPcr(pcr, ['pcrs', 'require'], source));
+  if (required.length === 0)
+    problems.push(source.locate(['pcrs', 'require'], 'names no PCR; write 0-7 or 0,2,7'));
+  const ids = new Set<string>();
+  for (const [key, rule] of Object.entries(document.pcrs.values ?? {})) {
+    const path = ['pcrs', 'values', key];
+    problems.push(...checkPcr(Number(key), path, source));
+    problems.push(...checkDigests(rule['any-of'], document.pcrs.bank, [...path, 'any-of'], source));
+    const { id } = compileRule([key, rule]);
+    if (ids.has(id)) problems.push(source.locate(path, `another rule has the id "${id}" too`));
+    ids.add(id);
+  }
+  return problems;
+}
+
+function checkPcr(pcr: number, path: readonly string[], source: DocumentSource): ErrorDetail[] {
+  if (pcr > HIGHEST_PCR)
+    return [source.locate(path, `PCR ${pcr} does not exist, the highest is ${HIGHEST_PCR}`)];
+  const why = RESETTABLE.get(pcr);
+  return why === undefined ? [] : [source.locate(path, `PCR ${pcr} cannot be used: ${why}`)];
+}
+
+function checkDigests(
+  digests: readonly string[],
+  bank: Policy['pcrs']['bank'],
+  path: readonly string[],
+  source: DocumentSource,
+): ErrorDetail[] {
+  const size = 2 * digestSize(bank);
+  return digests.flatMap((digest, index) =>
+    digest.length === size
+      ? []
+      : [source.locate([...path, index], `has ${digest.length} hex digits, a ${bank} value has ${size}`)],
+  );
+}
+
+/** `0-2,7` is [0, 1, 2, 7]; a range that runs backwards is empty. */
+function parsePcrSet(text: string): number[] {
+  const pcrs = new Set<number>();
+  for (const part of text.split(',')) {
+    const [first = '', last = first] = part.trim().split('-');
+    for (let pcr = Number(first); pcr <= Number(last); pcr += 1) pcrs.add(pcr);
+  }
+  return [...pcrs];
+}

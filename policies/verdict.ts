@@ -1,0 +1,25 @@
+import type { Finding } from '../core/finding.ts';
+import type { TpmsClockInfo } from '../core/tpm/attest.ts';
+
+/**
+ * What was found. `pass` needs a policy, evidence and no finding; what cannot be decided is `inconclusive`
+ * and never prolongs trust (rule `trust.verdict`).
+ */
+export type Verdict =
+  | {
+      readonly outcome: 'pass';
+      readonly findings: readonly [];
+      readonly clock: TpmsClockInfo;
+      readonly rebooted: boolean;
+    }
+  | {
+      readonly outcome: 'fail';
+      readonly findings: readonly Finding[];
+      /**
+       * True when a rule of the policy failed on evidence that is itself sound: the policy's reaction decides.
+       * False when the evidence is broken: that is never only reported.
+       */
+      readonly byPolicy: boolean;
+      readonly clock?: TpmsClockInfo;
+    }
+  | { readonly outcome: 'inconclusive'; readonly findings: readonly Finding[] };
