@@ -50,16 +50,21 @@ export class AssayError extends Error {
   }
 }
 
+/** Which rule on reading bytes (docs/threat-model.md) an input breaks. */
+export type ParseRule = 'bytes.bounds' | 'bytes.known' | 'bytes.duplicates';
+
 /** Bytes that are not what their specification says they are. The only error a parser in core/ throws. */
 export class ParseError extends AssayError {
   override readonly name = 'ParseError';
+  readonly rule: ParseRule;
   /** Path of the field that was being read, such as `TPMS_ATTEST.extraData`. */
   readonly field: string;
   /** Bytes from the start of the outermost structure. */
   readonly offset: number;
 
-  constructor(field: string, offset: number, problem: string) {
+  constructor(field: string, offset: number, problem: string, rule: ParseRule = 'bytes.bounds') {
     super('malformed', `${field} at byte ${offset}: ${problem}`);
+    this.rule = rule;
     this.field = field;
     this.offset = offset;
   }

@@ -1,4 +1,4 @@
-import { ParseError } from '../errors.ts';
+import { ParseError, type ParseRule } from '../errors.ts';
 
 /**
  * A bounded big-endian cursor over bytes that somebody else chose.
@@ -97,8 +97,8 @@ export class Reader {
   }
 
   /** @throws {ParseError} always, at the current offset */
-  fail(field: string, problem: string): never {
-    throw new ParseError(`${this.#path}.${field}`, this.offset, problem);
+  fail(field: string, problem: string, rule?: ParseRule): never {
+    throw new ParseError(`${this.#path}.${field}`, this.offset, problem, rule);
   }
 
   #limited(length: number, max: number, field: string): number {
