@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { Writer } from '../bytes/writer.ts';
-import { CURVES } from './curve.ts';
-import type { TpmtPublic, TpmtPublicEcc } from './public.ts';
+import { CURVES, type EccCurve } from './curve.ts';
+import type { EccPoint, TpmtPublic } from './public.ts';
 
 const DEFAULT_EXPONENT = 65537;
 
@@ -28,29 +28,23 @@ export function spkiOf(publicArea: TpmtPublic): Uint8Array {
   return new Uint8Array(publicKeyOf(publicArea).export({ type: 'spki', format: 'der' }));
 }
 
-/** Whether the coordinates, of the right length, are a point of the curve. */
-export function isOnCurve(publicArea: TpmtPublicEcc): boolean {
-  const key = importKey(publicArea);
-  if (!key) return false;
-  imported.set(publicArea, key);
-  return true;
+/** The key of a point; `undefined` when the coordinates are not those of a point of the curve. */
+export function pointKey(curve: EccCurve, { x, y }: EccPoint): KeyObject | undefined {
+  return importJwk({ kty: 'EC', crv: CURVES[curve].jwk, x: base64url(x), y: base64url(y) });
 }
 
 function importKey(publicArea: TpmtPublic): KeyObject | undefined {
+  if (publicArea.type === 'ecc') return pointKey(publicArea.curve, publicArea.unique);
+  const e = new Writer().u32(publicArea.exponent === 0 ? DEFAULT_EXPONENT : publicArea.exponent).bytes();
+  return importJwk({ kty: 'RSA', n: base64url(publicArea.unique), e: base64url(e) });
+}
+
+function importJwk(key: Record<string, string>): KeyObject | undefined {
   try {
-    return createPublicKey({ key: jwkOf(publicArea), format: 'jwk' });
+    return createPublicKey({ key, format: 'jwk' });
   } catch {
     return undefined;
   }
-}
-
-function jwkOf(publicArea: TpmtPublic): Record<string, string> {
-  if (publicArea.type === 'rsa') {
-    const e = new Writer().u32(publicArea.exponent === 0 ? DEFAULT_EXPONENT : publicArea.exponent).bytes();
-    return { kty: 'RSA', n: base64url(publicArea.unique), e: base64url(e) };
-  }
-  const { x, y } = publicArea.unique;
-  return { kty: 'EC', crv: CURVES[publicArea.curve].jwk, x: base64url(x), y: base64url(y) };
 }
 
 function base64url(bytes: Uint8Array): string {

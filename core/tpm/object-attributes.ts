@@ -1,6 +1,7 @@
 import type { Reader } from '../bytes/reader.ts';
 
-// TPMA_OBJECT (Part 2, 8.3.2): name of each attribute and its bit.
+// TPMA_OBJECT (Part 2, 8.3.2): name of each attribute and its bit. The specification's name of `sign` for
+// symmetric keys is `encrypt`.
 const BITS = {
   fixedTPM: 1,
   stClear: 2,
@@ -22,36 +23,38 @@ export type ObjectAttribute = keyof typeof BITS;
 export type TpmaObject = Readonly<Record<ObjectAttribute, boolean>>;
 
 const NAMES = Object.keys(BITS).filter((name): name is ObjectAttribute => name in BITS);
-const KNOWN = NAMES.reduce((mask, name) => mask | (1 << BITS[name]), 0) >>> 0;
+const KNOWN = NAMES.reduce((mask, name) => mask | (1 << BITS[name]), 0);
 
-/** @throws {ParseError} when a reserved bit is set (rule `bytes.known`) */
-export function readTpmaObject(reader: Reader): TpmaObject {
-  const bits = reader.u32('objectAttributes');
+/** @throws {ParseError} when a bit is SET that the specification reserves */
+export function readTpmaObject(r: Reader): TpmaObject {
+  const bits = r.u32('objectAttributes');
   const reserved = (bits & ~KNOWN) >>> 0;
-  if (reserved !== 0) reader.fail('objectAttributes', `reserved bits 0x${reserved.toString(16)} are set`);
-  return objectAttributes(NAMES.filter((name) => (bits & (1 << BITS[name])) !== 0));
+  if (reserved !== 0) {
+    r.fail('objectAttributes', `reserved bits 0x${reserved.toString(16)} are set`, 'bytes.known');
+  }
+  return tpmaObject(...NAMES.filter((name) => (bits & (1 << BITS[name])) !== 0));
 }
 
 /** The TPMA_OBJECT in which exactly `set` are SET. */
-export function objectAttributes(set: readonly ObjectAttribute[]): TpmaObject {
-  const has = new Set(set);
+export function tpmaObject(...set: readonly ObjectAttribute[]): TpmaObject {
+  const has = (name: ObjectAttribute): boolean => set.includes(name);
   return {
-    fixedTPM: has.has('fixedTPM'),
-    stClear: has.has('stClear'),
-    fixedParent: has.has('fixedParent'),
-    sensitiveDataOrigin: has.has('sensitiveDataOrigin'),
-    userWithAuth: has.has('userWithAuth'),
-    adminWithPolicy: has.has('adminWithPolicy'),
-    noDA: has.has('noDA'),
-    encryptedDuplication: has.has('encryptedDuplication'),
-    restricted: has.has('restricted'),
-    decrypt: has.has('decrypt'),
-    sign: has.has('sign'),
-    x509sign: has.has('x509sign'),
+    fixedTPM: has('fixedTPM'),
+    stClear: has('stClear'),
+    fixedParent: has('fixedParent'),
+    sensitiveDataOrigin: has('sensitiveDataOrigin'),
+    userWithAuth: has('userWithAuth'),
+    adminWithPolicy: has('adminWithPolicy'),
+    noDA: has('noDA'),
+    encryptedDuplication: has('encryptedDuplication'),
+    restricted: has('restricted'),
+    decrypt: has('decrypt'),
+    sign: has('sign'),
+    x509sign: has('x509sign'),
   };
 }
 
 /** The 32 bits as they stand in a public area. */
 export function tpmaObjectBits(attributes: TpmaObject): number {
-  return NAMES.reduce((bits, name) => (attributes[name] ? bits | (1 << BITS[name]) : bits), 0) >>> 0;
+  return NAMES.reduce((bits, name) => (attributes[name] ? bits | (1 << BITS[name]) : bits), 0);
 }

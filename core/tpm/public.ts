@@ -3,7 +3,7 @@ import { Writer } from '../bytes/writer.ts';
 import { failUnknown, readHash, readKnown } from './algorithm.ts';
 import { type HashName, hashAlgOf, MAX_DIGEST_BYTES, TPM_ALG } from './constants.ts';
 import { CURVE_OF, CURVES, type EccCurve, MAX_ECC_BYTES } from './curve.ts';
-import { isOnCurve } from './key.ts';
+import { pointKey } from './key.ts';
 import { readTpmaObject, type TpmaObject, tpmaObjectBits } from './object-attributes.ts';
 import * as scheme from './scheme.ts';
 
@@ -28,6 +28,12 @@ export interface TpmtPublicRsa extends TpmtPublicCommon {
   readonly unique: Uint8Array;
 }
 
+/** TPMS_ECC_POINT (11.2.5.2). */
+export interface EccPoint {
+  readonly x: Uint8Array;
+  readonly y: Uint8Array;
+}
+
 /** TPMT_PUBLIC with TPMS_ECC_PARMS (12.2.3.6). */
 export interface TpmtPublicEcc extends TpmtPublicCommon {
   readonly type: 'ecc';
@@ -35,7 +41,7 @@ export interface TpmtPublicEcc extends TpmtPublicCommon {
   readonly curve: EccCurve;
   readonly kdf: scheme.TpmtKdfScheme;
   /** A point of the curve, padded to its size; in a template any bytes up to that. */
-  readonly unique: { readonly x: Uint8Array; readonly y: Uint8Array };
+  readonly unique: EccPoint;
 }
 
 /** TPMT_PUBLIC (Part 2, 12.2.4) of an asymmetric key. Nothing says yet that a TPM holds it. */
@@ -164,7 +170,7 @@ function checkPoint(r: Reader, publicArea: TpmtPublicEcc): void {
   if (x.length !== sizeBytes || y.length !== sizeBytes) {
     r.fail('unique', `coordinates are ${x.length} and ${y.length} bytes long, ${sizeBytes} expected`);
   }
-  if (!isOnCurve(publicArea)) r.fail('unique', 'the point is not on its curve');
+  if (!pointKey(publicArea.curve, publicArea.unique)) r.fail('unique', 'the point is not on its curve');
 }
 
 function failType(r: Reader, type: number): never {
