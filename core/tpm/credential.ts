@@ -63,7 +63,7 @@ export function makeCredential({ ek, objectName, secret, randomBytes }: MakeCred
  * @throws {AssayError} `activation-failed` for a credential of another EK or another object
  */
 export function activateCredential(input: ActivateCredentialInput): Uint8Array {
-  const { ek, ekPrivate, objectName, credential } = input;
+  const { ek, objectName, credential } = input;
   const r = new Reader(credential.idObject, 'TPMS_ID_OBJECT');
   const integrity = r.sized16('integrityHMAC', MAX_DIGEST_BYTES);
   const encIdentity = r.raw(r.remaining, 'encIdentity');

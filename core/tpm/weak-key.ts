@@ -26,7 +26,7 @@ export function weaknessOf(publicArea: TpmtPublic): string | undefined {
 }
 
 function hasRocaFingerprint(modulus: Uint8Array): boolean {
-  const n = BigInt(`0x${toHex(modulus)}`);
+  const n = BigInt(`0x0${toHex(modulus)}`);
   return ROCA_RESIDUES.every(({ prime, residues }) => residues.has(Number(n % prime)));
 }
 
