@@ -64,6 +64,7 @@ CREATE TABLE enrolment (
   spent_at           timestamptz
 );
 CREATE INDEX enrolment_alias ON enrolment (alias) WHERE spent_at IS NULL;
+CREATE INDEX enrolment_address ON enrolment (remote_address) WHERE spent_at IS NULL;
 CREATE INDEX enrolment_expiry ON enrolment (expires_at);
 
 CREATE TABLE inventory (
@@ -100,7 +101,9 @@ CREATE TABLE trust_anchor (
   kind               text NOT NULL CHECK (kind IN ('root', 'intermediate')),
   source             text NOT NULL,
   added_by           text NOT NULL,
-  added_at           timestamptz NOT NULL DEFAULT now()
+  added_at           timestamptz NOT NULL DEFAULT now(),
+  -- A removed one is kept, so that a shipped root does not come back at the next start.
+  removed_at         timestamptz
 );
 
 ------------------------------------------------------------------------------------------- verifier
@@ -195,6 +198,12 @@ CREATE TABLE poll_shard (
   owner              uuid,
   fence              bigint NOT NULL DEFAULT 0,
   lease_until        timestamptz NOT NULL DEFAULT '-infinity'
+);
+
+-- Verifier processes that are alive, so that shards can be shared fairly.
+CREATE TABLE poll_owner (
+  owner              uuid PRIMARY KEY,
+  alive_until        timestamptz NOT NULL
 );
 
 --------------------------------------------------------------------------------------------- issuer

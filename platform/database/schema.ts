@@ -131,6 +131,7 @@ export const trustAnchor = pgTable('trust_anchor', {
   source: text('source').notNull(),
   addedBy: text('added_by').notNull(),
   addedAt: instant('added_at').notNull().defaultNow(),
+  removedAt: instant('removed_at'),
 });
 
 export const policy = pgTable(
