@@ -4,9 +4,20 @@ import { defineConfig } from 'vitest/config';
 // projects of their own, so that each npm script names exactly what it runs.
 const suites = {
   unit: { include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 },
-  storage: { include: ['test/storage/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+  storage: {
+    include: ['test/storage/**/*.test.ts'],
+    globalSetup: ['test/storage/support/global-setup.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
   swtpm: { include: ['test/swtpm/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
-  e2e: { include: ['test/e2e/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 180_000, fileParallelism: false },
+  e2e: {
+    include: ['test/e2e/**/*.test.ts'],
+    globalSetup: ['test/storage/support/global-setup.ts'],
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    fileParallelism: false,
+  },
 };
 
 export default defineConfig({

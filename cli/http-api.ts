@@ -1,0 +1,127 @@
+import { Agent, type Dispatcher, request } from 'undici';
+import { AssayError, type ErrorCode } from '../core/errors.ts';
+import type { Problem } from '../core/messages/common.ts';
+import { type Api, type Query, resolveNode, type ServiceName } from './api.ts';
+import { parseEventStream } from './event-stream.ts';
+
+const TIMEOUT_MS = 30_000;
+const RECONNECT_MS = 2000;
+
+interface Material {
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** The services over HTTPS with a client certificate. */
+export function httpApi(urls: Readonly<Record<ServiceName, string>>, material: Material): Api {
+  const dispatcher = new Agent({
+    connect: { ca: material.ca, cert: material.certificate, key: material.key, timeout: TIMEOUT_MS },
+    headersTimeout: TIMEOUT_MS,
+    bodyTimeout: 0,
+  });
+  const call = (service: ServiceName, path: string, options: CallOptions) =>
+    send(dispatcher, service, new URL(path, urls[service]), options);
+
+  const api: Api = {
+    async get(service, path, query) {
+      return readJson(await call(service, withQuery(path, query), { method: 'GET' }));
+    },
+    async send(service, method, path, body) {
+      return readJson(await call(service, path, jsonCall(method, body)));
+    },
+    async sendText(service, path, body, contentType) {
+      return readJson(
+        await call(service, path, { method: 'POST', body, headers: { 'content-type': contentType } }),
+      );
+    },
+    events: (service, path, signal) => events(call, service, path, signal),
+    nodeId: (name) => resolveNode(api, name),
+    close: () => dispatcher.close(),
+  };
+  return api;
+}
+
+interface CallOptions {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+function jsonCall(method: CallOptions['method'], body: unknown): CallOptions {
+  if (body === undefined) return { method };
+  return { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+}
+
+async function send(
+  dispatcher: Dispatcher,
+  service: ServiceName,
+  url: URL,
+  options: CallOptions,
+): Promise<Dispatcher.ResponseData> {
+  const response = await request(url, {
+    ...options,
+    headers: { accept: 'application/json', ...options.headers },
+    dispatcher,
+  }).catch((cause: Error) => {
+    if (options.signal?.aborted) throw cause;
+    const why = cause.message || cause.name;
+    throw new AssayError('unavailable', `the ${service} at ${url.origin} does not answer: ${why}`, { cause });
+  });
+  if (response.statusCode < 400) return response;
+  throw problemOf(service, response.statusCode, await response.body.text());
+}
+
+function problemOf(service: ServiceName, status: number, text: string): AssayError {
+  try {
+    const problem: Partial<Problem> = JSON.parse(text);
+    const code = (problem.code ?? 'unavailable') as ErrorCode;
+    const details = (problem.findings ?? []).map(({ rule, message }) =>
+      rule === undefined ? { message } : { rule, message },
+    );
+    return new AssayError(code, problem.detail ?? problem.title ?? `the ${service} answered ${status}`, {
+      details,
+    });
+  } catch (cause) {
+    return new AssayError('unavailable', `the ${service} answered ${status} without saying why`, { cause });
+  }
+}
+
+async function readJson<T>(response: Dispatcher.ResponseData): Promise<T> {
+  const text = await response.body.text();
+  return (text === '' ? {} : JSON.parse(text)) as T;
+}
+
+function withQuery(path: string, query: Query = {}): string {
+  const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return given.length === 0 ? path : `${path}?${new URLSearchParams(given)}`;
+}
+
+type Call = (service: ServiceName, path: string, options: CallOptions) => Promise<Dispatcher.ResponseData>;
+
+async function* events<T>(
+  call: Call,
+  service: ServiceName,
+  path: string,
+  signal: AbortSignal,
+): AsyncGenerator<T> {
+  let lastId: string | undefined;
+  while (!signal.aborted) {
+    const headers = {
+      accept: 'text/event-stream',
+      ...(lastId === undefined ? {} : { 'last-event-id': lastId }),
+    };
+    try {
+      const { body } = await call(service, path, { method: 'GET', headers, signal });
+      for await (const event of parseEventStream(body)) {
+        lastId = event.id ?? lastId;
+        yield JSON.parse(event.data) as T;
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof AssayError && error.code !== 'unavailable') throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+  }
+}

@@ -1,0 +1,60 @@
+import Type from 'typebox';
+import type { Metrics } from '../metrics.ts';
+import type { App } from './server.ts';
+
+export type ReadinessCheck = () => Promise<void>;
+
+const CHECK_TIMEOUT_MS = 3000;
+
+/** /healthz: the process runs. /readyz: what it needs answers. /metrics: Prometheus. */
+export function healthRoutes(
+  app: App,
+  checks: Readonly<Record<string, ReadinessCheck>>,
+  metrics: Metrics,
+): void {
+  app.get(
+    '/healthz',
+    {
+      config: { access: ['public'] },
+      schema: { summary: 'Is the process alive?', response: { 200: Type.Object({ status: Type.String() }) } },
+    },
+    async () => ({ status: 'ok' }),
+  );
+  const Readiness = Type.Object({ status: Type.String(), checks: Type.Record(Type.String(), Type.String()) });
+  app.get(
+    '/readyz',
+    {
+      config: { access: ['public'] },
+      schema: { summary: 'Can it work?', response: { 200: Readiness, 503: Readiness } },
+    },
+    async (_request, reply) => {
+      const results = await Promise.all(
+        Object.entries(checks).map(async ([name, check]) => [name, await outcome(check)] as const),
+      );
+      const ready = results.every(([, result]) => result === 'ok');
+      return reply
+        .status(ready ? 200 : 503)
+        .send({ status: ready ? 'ready' : 'not ready', checks: Object.fromEntries(results) });
+    },
+  );
+  app.get(
+    '/metrics',
+    {
+      config: { access: ['admin', 'viewer'] },
+      schema: { summary: 'Prometheus metrics', produces: ['text/plain'] },
+    },
+    async (_request, reply) =>
+      reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+  );
+}
+
+// Why a check fails is for the log of what failed; the world learns only that it did.
+async function outcome(check: ReadinessCheck): Promise<'ok' | 'failing'> {
+  const late = new Promise<never>((_resolve, reject) => {
+    setTimeout(() => reject(new Error('no answer in time')), CHECK_TIMEOUT_MS).unref();
+  });
+  return Promise.race([check(), late]).then(
+    () => 'ok' as const,
+    () => 'failing' as const,
+  );
+}

@@ -1,0 +1,65 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { beforeEach, expect, test } from 'vitest';
+import { shardLeases } from '../../../platform/leases.ts';
+import { useDatabase } from '../support/database.ts';
+
+const database = useDatabase();
+const SHARDS = 12;
+
+beforeEach(async () => {
+  await database().pool.query('TRUNCATE poll_shard, poll_owner');
+});
+
+const shardsOf = (leases: readonly { shard: number }[]) =>
+  leases.map(({ shard }) => shard).sort((a, b) => a - b);
+
+test('one owner holds everything', async () => {
+  const alone = shardLeases(database(), randomUUID(), SHARDS, 5000);
+  expect(shardsOf(await alone.tend())).toEqual([...Array(SHARDS).keys()]);
+});
+
+test('a newcomer gets its fair share, and no shard has two holders', async () => {
+  const a = shardLeases(database(), randomUUID(), SHARDS, 5000);
+  const b = shardLeases(database(), randomUUID(), SHARDS, 5000);
+  await a.tend();
+  await b.tend();
+  const held = await a.tend();
+  const taken = await b.tend();
+  expect(held.length).toBe(SHARDS / 2);
+  expect(taken.length).toBe(SHARDS / 2);
+  expect(shardsOf([...held, ...taken])).toEqual([...Array(SHARDS).keys()]);
+});
+
+test('a dead owner loses its shards when its lease ends, and its fences with them', async () => {
+  const dead = shardLeases(database(), randomUUID(), SHARDS, 300);
+  const before = await dead.tend();
+  const heir = shardLeases(database(), randomUUID(), SHARDS, 5000);
+  expect(await heir.tend()).toEqual([]);
+  await sleep(400);
+  const after = await heir.tend();
+  expect(shardsOf(after)).toEqual([...Array(SHARDS).keys()]);
+  for (const { shard, fence } of after) {
+    expect(fence).toBeGreaterThan(before.find((lease) => lease.shard === shard)?.fence ?? 0);
+  }
+});
+
+test('renewing keeps the fence, giving back frees at once', async () => {
+  const owner = shardLeases(database(), randomUUID(), SHARDS, 5000);
+  const first = await owner.tend();
+  const fences = new Map(first.map(({ shard, fence }) => [shard, fence]));
+  for (const { shard, fence } of await owner.tend()) expect(fence).toBe(fences.get(shard));
+  await owner.release();
+  const next = shardLeases(database(), randomUUID(), SHARDS, 5000);
+  expect((await next.tend()).length).toBe(SHARDS);
+});
+
+test('many that tend at once never hold the same shard', async () => {
+  const owners = Array.from({ length: 5 }, () => shardLeases(database(), randomUUID(), SHARDS, 5000));
+  for (let round = 0; round < 4; round += 1) await Promise.all(owners.map((owner) => owner.tend()));
+  const { rows } = await database().pool.query<{ owner: string; shards: string }>(
+    'SELECT owner, count(*) AS shards FROM poll_shard WHERE lease_until > now() GROUP BY owner',
+  );
+  expect(rows.reduce((sum, row) => sum + Number(row.shards), 0)).toBe(SHARDS);
+  expect(rows.every((row) => Number(row.shards) <= 3)).toBe(true);
+});
