@@ -18,7 +18,8 @@ export class Reader {
    * @param base offset of `bytes` in the outermost structure, so that nested errors point into it
    */
   constructor(bytes: Uint8Array, path: string, base = 0) {
-    this.#bytes = bytes;
+    // A Buffer would make every part that is read a Buffer, which compares and prints differently.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#path = path;
     this.#base = base;

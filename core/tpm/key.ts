@@ -35,6 +35,8 @@ export function pointKey(curve: EccCurve, { x, y }: EccPoint): KeyObject | undef
 
 function importKey(publicArea: TpmtPublic): KeyObject | undefined {
   if (publicArea.type === 'ecc') return pointKey(publicArea.curve, publicArea.unique);
+  // OpenSSL takes an empty modulus for a key.
+  if (publicArea.unique.length !== publicArea.keyBits / 8) return undefined;
   const e = new Writer().u32(publicArea.exponent === 0 ? DEFAULT_EXPONENT : publicArea.exponent).bytes();
   return importJwk({ kty: 'RSA', n: base64url(publicArea.unique), e: base64url(e) });
 }
