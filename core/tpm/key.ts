@@ -33,10 +33,15 @@ export function pointKey(curve: EccCurve, { x, y }: EccPoint): KeyObject | undef
   return importJwk({ kty: 'EC', crv: CURVES[curve].jwk, x: base64url(x), y: base64url(y) });
 }
 
+/** Whether a big-endian number has exactly that many bits, a multiple of 8. */
+export function hasBits(number: Uint8Array, bits: number): boolean {
+  return number.length === bits / 8 && (number[0] ?? 0) >= 0x80;
+}
+
 function importKey(publicArea: TpmtPublic): KeyObject | undefined {
   if (publicArea.type === 'ecc') return pointKey(publicArea.curve, publicArea.unique);
-  // OpenSSL takes an empty modulus for a key.
-  if (publicArea.unique.length !== publicArea.keyBits / 8) return undefined;
+  // OpenSSL takes an empty or a zero modulus for a key.
+  if (!hasBits(publicArea.unique, publicArea.keyBits)) return undefined;
   const e = new Writer().u32(publicArea.exponent === 0 ? DEFAULT_EXPONENT : publicArea.exponent).bytes();
   return importJwk({ kty: 'RSA', n: base64url(publicArea.unique), e: base64url(e) });
 }

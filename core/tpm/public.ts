@@ -3,7 +3,7 @@ import { Writer } from '../bytes/writer.ts';
 import { failUnknown, readHash, readKnown } from './algorithm.ts';
 import { type HashName, hashAlgOf, MAX_DIGEST_BYTES, TPM_ALG } from './constants.ts';
 import { CURVE_OF, CURVES, type EccCurve, MAX_ECC_BYTES } from './curve.ts';
-import { pointKey } from './key.ts';
+import { hasBits, pointKey } from './key.ts';
 import { readTpmaObject, type TpmaObject, tpmaObjectBits } from './object-attributes.ts';
 import * as scheme from './scheme.ts';
 
@@ -158,7 +158,7 @@ function checkModulus(r: Reader, { keyBits, exponent, unique }: TpmtPublicRsa): 
   if (exponent !== 0 && (exponent < 3 || exponent % 2 === 0)) {
     r.fail('exponent', `${exponent} is not an RSA exponent`);
   }
-  if (unique.length !== keyBits / 8 || (unique[0] ?? 0) < 0x80) {
+  if (!hasBits(unique, keyBits)) {
     r.fail('unique', `the modulus is not ${keyBits} bits long`);
   }
   if ((unique.at(-1) ?? 0) % 2 === 0) r.fail('unique', 'the modulus is even');
