@@ -108,6 +108,7 @@ export class Reader {
   }
 
   #take(length: number, field: string): number {
+    if (!(length >= 0)) throw new RangeError(`${length} bytes of ${field} cannot be read`);
     if (length > this.remaining) this.fail(field, `needs ${length} bytes, ${this.remaining} left`);
     const start = this.#offset;
     this.#offset += length;

@@ -1,7 +1,14 @@
 import type { Reader } from '../bytes/reader.ts';
 import type { Writer } from '../bytes/writer.ts';
-import { readHash } from './algorithm.ts';
-import { type HashName, hashAlgOf, MAX_DIGEST_BYTES, MAX_DIGESTS, PCR_COUNT } from './constants.ts';
+import { failUnknown } from './algorithm.ts';
+import {
+  type HashName,
+  hashAlgOf,
+  hashNameOf,
+  MAX_DIGEST_BYTES,
+  MAX_DIGESTS,
+  PCR_COUNT,
+} from './constants.ts';
 
 /** TPMS_PCR_SELECTION (Part 2, 10.6.2): PCRs of one bank, ascending. An empty set is legal in a TPM's answer. */
 export interface TpmsPcrSelection {
@@ -23,17 +30,27 @@ const SELECT_BYTES = PCR_COUNT / 8;
 /**
  * Reads a TPML_PCR_SELECTION (10.9.7).
  *
+ * @param unknownBanks `skip` leaves out banks of hashes that we do not know (SM3, SHA-3), for the list of
+ *   what a TPM has; never for what was signed
  * @throws {ParseError} for a bank that comes twice, an unknown hash or a PCR over 23
  */
-export function readTpmlPcrSelection(r: Reader): readonly TpmsPcrSelection[] {
+export function readTpmlPcrSelection(
+  r: Reader,
+  unknownBanks: 'refuse' | 'skip' = 'refuse',
+): readonly TpmsPcrSelection[] {
   const count = r.count32('pcrSelect.count', MAX_PCR_BANKS);
   const selections: TpmsPcrSelection[] = [];
   for (let i = 0; i < count; i += 1) {
-    const hash = readHash(r, 'pcrSelect.hash');
-    if (selections.some((other) => other.hash === hash)) failDuplicate(r, hash);
+    const algorithm = r.u16('pcrSelect.hash');
+    const hash = hashNameOf(algorithm);
+    if (!hash && unknownBanks === 'refuse') failUnknown(r, 'pcrSelect.hash', algorithm);
+    if (selections.some((other) => other.hash === hash)) {
+      r.fail('pcrSelect.hash', `bank ${hash} comes twice`, 'bytes.duplicates');
+    }
     const size = r.u8('pcrSelect.sizeofSelect');
     if (size !== SELECT_BYTES) r.fail('pcrSelect.sizeofSelect', `is ${size}, ${SELECT_BYTES} expected`);
-    selections.push({ hash, pcrs: pcrsOfBitmap(r.raw(size, 'pcrSelect.pcrSelect')) });
+    const bitmap = r.raw(size, 'pcrSelect.pcrSelect');
+    if (hash) selections.push({ hash, pcrs: pcrsOfBitmap(bitmap) });
   }
   return selections;
 }
@@ -74,8 +91,4 @@ export function bitmapOfPcrs(pcrs: readonly number[]): Uint8Array {
     bitmap[pcr >> 3] = (bitmap[pcr >> 3] ?? 0) | (1 << (pcr & 7));
   }
   return bitmap;
-}
-
-function failDuplicate(r: Reader, hash: HashName): never {
-  return r.fail('pcrSelect.hash', `bank ${hash} comes twice`, 'bytes.duplicates');
 }

@@ -16,11 +16,13 @@ const ROCA_RESIDUES = ROCA_PRIMES.map((prime) => ({ prime: BigInt(prime), residu
  * in about 2^27 by chance has the fingerprint.
  */
 export function weaknessOf(publicArea: TpmtPublic): string | undefined {
-  if (publicArea.type !== 'rsa') return undefined;
-  if (publicArea.keyBits < MIN_RSA_BITS) {
-    return `an RSA key of ${publicArea.keyBits} bits, at least ${MIN_RSA_BITS} expected`;
-  }
-  return hasRocaFingerprint(publicArea.unique)
+  return publicArea.type === 'rsa' ? rsaWeakness(publicArea.keyBits, publicArea.unique) : undefined;
+}
+
+/** The same for any RSA key. @param modulus big-endian */
+export function rsaWeakness(bits: number, modulus: Uint8Array): string | undefined {
+  if (bits < MIN_RSA_BITS) return `an RSA key of ${bits} bits, at least ${MIN_RSA_BITS} expected`;
+  return hasRocaFingerprint(modulus)
     ? 'an RSA key of the vulnerable Infineon library (ROCA, CVE-2017-15361); update the TPM and make a new key'
     : undefined;
 }

@@ -63,6 +63,13 @@ describe('Reader', () => {
     expect(read(Uint8Array.of(0, 0, 0, 2)).count32('a', 2)).toBe(2);
   });
 
+  test('a length that is no length is a fault of the caller, and does not move back', () => {
+    const r = read();
+    r.u32('a');
+    for (const length of [-1, Number.NaN]) expect(() => r.raw(length, 'a')).toThrow(RangeError);
+    expect(r.offset).toBe(4);
+  });
+
   test('errors inside a nested structure point into the outermost one', () => {
     const r = read(Uint8Array.of(0xaa, 0, 3, 1, 2, 3));
     r.u8('first');

@@ -108,8 +108,10 @@ describe('what cannot be made', () => {
   });
 
   test('an ephemeral key without randomness', () => {
-    expect(make({ randomBytes: (length) => new Uint8Array(length) })).toThrow(RangeError);
-    expect(make({ randomBytes: (length) => new Uint8Array(length).fill(0xff) })).toThrow(RangeError);
+    expect(make({ randomBytes: (length) => new Uint8Array(length) })).toThrow(/does not give random bytes/);
+    expect(make({ randomBytes: (length) => new Uint8Array(length).fill(0xff) })).toThrow(
+      /does not give random bytes/,
+    );
   });
 });
 

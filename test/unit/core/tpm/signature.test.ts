@@ -1,3 +1,4 @@
+import { sign } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { publicKeyOf } from '../../../../core/tpm/key.ts';
 import { parseTpm2bPublic } from '../../../../core/tpm/public.ts';
@@ -52,6 +53,13 @@ describe('verifyTpmSignature', () => {
     ];
     expect(verifyTpmSignature(publicKeyOf(ecc.publicArea), MESSAGE, bySha256)).toBe(false);
     expect(verifyTpmSignature(publicKeyOf(rsa.publicArea), MESSAGE, byEcc)).toBe(false);
+  });
+
+  test('an ECDSA signature in DER does not pass for RSASSA', () => {
+    const sig = sign('sha256', MESSAGE, ecc.privateKey);
+    expect(
+      verifyTpmSignature(publicKeyOf(ecc.publicArea), MESSAGE, { type: 'rsassa', hash: 'sha256', sig }),
+    ).toBe(false);
   });
 
   test('RSASSA does not pass for RSAPSS, nor the other way round', () => {
