@@ -155,5 +155,7 @@ function writeDigests(w: Writer, digests: readonly Uint8Array[]): void {
 }
 
 function skipZeros(r: Reader, length: number, field: string): void {
-  if (r.raw(length, field).some((byte) => byte !== 0)) r.fail(field, 'is not zero');
+  const room = r.raw(length, field);
+  // Half of the file is such room, and every quote has one: `some` would take several times as long.
+  for (let i = 0; i < length; i += 1) if (room[i] !== 0) r.fail(field, 'is not zero');
 }
