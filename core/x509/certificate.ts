@@ -176,11 +176,11 @@ export function readExtensions(list: DerReader): readonly Extension[] {
     const reader = list.sequence('extension');
     const oid = readOid(reader, 'extnID');
     const critical = readDefaultFalse(reader, 'critical');
-    const { value } = reader.element(TAG.OCTET_STRING, 'extnValue');
+    const { value, offset } = reader.element(TAG.OCTET_STRING, 'extnValue');
     reader.end();
     if (seen.has(oid)) list.fail('extension', `${oid} stands twice`, 'bytes.duplicates');
     if (seen.add(oid).size > MAX_EXTENSIONS) list.fail('extension', `is over the limit of ${MAX_EXTENSIONS}`);
-    extensions.push({ oid, critical, value });
+    extensions.push({ oid, critical, value, offset });
   } while (!list.done);
   return extensions;
 }
@@ -259,7 +259,8 @@ function readKnownExtensions(tbs: DerReader, extensions: readonly Extension[]) {
   const read = <T>(oid: string, readOne: (reader: DerReader) => T): T | undefined => {
     const extension = byOid.get(oid);
     if (!extension) return undefined;
-    const element = { tag: TAG.OCTET_STRING, raw: extension.value, value: extension.value, offset: 0 };
+    const { value: raw, offset } = extension;
+    const element = { tag: TAG.OCTET_STRING, raw, value: raw, offset };
     const reader = tbs.within(element, `extension ${oid}`);
     const value = readOne(reader);
     reader.end();

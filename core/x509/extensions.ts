@@ -8,6 +8,8 @@ export interface Extension {
   readonly critical: boolean;
   /** DER inside the OCTET STRING. */
   readonly value: Uint8Array;
+  /** Of the value, from the start of the outermost structure. */
+  readonly offset: number;
 }
 
 export interface BasicConstraints {

@@ -65,8 +65,8 @@ export function readName(reader: DerReader, field: string): Name {
 }
 
 /** The text of the only attribute of a type; `undefined` when there is none or more than one. */
-export function onlyAttribute(name: Name, type: string): string | undefined {
-  const [attribute, ...others] = name.rdns.flat().filter((candidate) => candidate.type === type);
+export function onlyAttribute(rdns: Name['rdns'], type: string): string | undefined {
+  const [attribute, ...others] = rdns.flat().filter((candidate) => candidate.type === type);
   return others.length === 0 ? attribute?.text : undefined;
 }
 
