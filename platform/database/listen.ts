@@ -16,7 +16,8 @@ export async function listen(
   const stop = new AbortController();
   let client: pg.Client | undefined;
 
-  const connect = async (): Promise<Promise<void>> => {
+  // The promise is wrapped: an async function would wait for it.
+  const connect = async (): Promise<{ readonly lost: Promise<void> }> => {
     const next = new pg.Client({ ...connection, application_name: `assay listen ${channel}` });
     const lost = new Promise<void>((resolve) => {
       next.on('error', () => resolve());
@@ -27,7 +28,7 @@ export async function listen(
     await next.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
     client = next;
     notify('');
-    return lost;
+    return { lost };
   };
 
   const keep = async (lost: Promise<void>): Promise<void> => {
@@ -36,16 +37,14 @@ export async function listen(
     while (!stop.signal.aborted) {
       await wait.sleep(stop.signal);
       if (stop.signal.aborted) return;
-      const again = await connect().then(
-        (promise) => ({ promise }),
+      const again = await connect().catch(
         (error: unknown) => void logger.debug({ err: error, channel }, 'cannot listen yet'),
       );
-      if (again) return keep(again.promise);
+      if (again) return keep(again.lost);
     }
   };
 
-  const lost = await connect().then((promise) => ({ promise }));
-  const kept = keep(lost.promise);
+  const kept = keep((await connect()).lost);
   return {
     async close() {
       stop.abort();
