@@ -13,7 +13,11 @@ export type Client = ReturnType<typeof client>;
 export type Running = Awaited<ReturnType<typeof runRegistrar>>;
 
 /** A registrar on loopback, with clients of every role. */
-export async function runRegistrar(database: Database, config: Partial<RegistrarConfig> = {}) {
+export async function runRegistrar(
+  database: Database,
+  config: Partial<RegistrarConfig> = {},
+  clock: () => Date = () => new Date(),
+) {
   const ca = await testServiceCa();
   const server = await ca.server();
   const url = 'https://registrar.test:8891';
@@ -30,7 +34,7 @@ export async function runRegistrar(database: Database, config: Partial<Registrar
       verifier: 'https://verifier.test:8881',
       issuer: 'https://issuer.test:8882',
     },
-    clock: () => new Date(),
+    clock,
     randomBytes: (length) => new Uint8Array(randomBytes(length)),
     newId: randomUUID,
   });

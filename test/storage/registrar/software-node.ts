@@ -72,8 +72,18 @@ export function openBlob(node: SoftwareNode, blob: Uint8Array): Uint8Array {
   });
 }
 
-export async function tlsIdentity(name = 'node'): Promise<TlsIdentity> {
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+export const RSA_1024 = {
+  name: 'RSASSA-PKCS1-v1_5',
+  modulusLength: 1024,
+  publicExponent: Uint8Array.of(1, 0, 1),
+  hash: 'SHA-256',
+};
+
+export async function tlsIdentity(
+  name = 'node',
+  algorithm: typeof P256 | typeof RSA_1024 = P256,
+): Promise<TlsIdentity> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned(
     {
