@@ -23,6 +23,15 @@ export interface DocumentOptions {
   /** What the text is, for the headline: `policy`, `configuration`. */
   readonly kind: string;
   readonly maxCharacters: number;
+  /** Values that stand in for those of the text, checked with it. */
+  readonly overrides?: readonly Override[];
+}
+
+/** A value from elsewhere, and where that is: shown in errors in place of file and line. */
+export interface Override {
+  readonly path: readonly string[];
+  readonly value: unknown;
+  readonly from: string;
 }
 
 /**
@@ -44,13 +53,14 @@ export function parseYaml<T extends TSchema>(
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2' });
-  const source = sourceOf(document, lines, options.file);
+  const { overrides = [] } = options;
+  const source = overriddenSource(sourceOf(document, lines, options.file), overrides);
   const syntax = document.errors.map((error) => {
     const { line, col } = lines.linePos(error.pos[0]);
     return { message: `${options.file}:${line}:${col}: ${error.message}` };
   });
   if (syntax.length > 0) throw refuse(options, syntax);
-  const value: unknown = plainValue(document, options);
+  const value = overrides.reduce(withOverride, plainValue(document, options));
   const problems = schemaProblems(schema, value, source);
   if (problems.length > 0) throw refuse(options, problems);
   return { value: value as Static<T>, source };
@@ -64,6 +74,29 @@ export function refuse(
   const count = details.length === 1 ? 'one problem' : `${details.length} problems`;
   const list = details.map((detail) => `\n  ${detail.message}`).join('');
   return new AssayError(options.code, `${options.kind} ${options.file} has ${count}:${list}`, { details });
+}
+
+function withOverride(value: unknown, { path: [key, ...rest], value: replacement, from }: Override): unknown {
+  if (key === undefined) return replacement;
+  const object = value ?? {};
+  if (!isRecord(object)) return value;
+  return { ...object, [key]: withOverride(object[key], { path: rest, value: replacement, from }) };
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function overriddenSource(source: DocumentSource, overrides: readonly Override[]): DocumentSource {
+  return {
+    file: source.file,
+    locate(path, problem) {
+      const override = overrides.find((one) => one.path.every((key, index) => path[index] === key));
+      return override === undefined
+        ? source.locate(path, problem)
+        : { message: `${override.from}: ${path.join('.')}: ${problem}` };
+    },
+  };
 }
 
 function plainValue(document: Document, options: DocumentOptions): unknown {

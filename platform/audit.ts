@@ -22,7 +22,8 @@ export async function appendAudit(
   const before = last.rows[0];
   const previousHash = before?.hash ? new Uint8Array(before.hash) : AUDIT_ROOT;
   const at = new Date(before?.now ?? 0);
-  const detail = act.detail ?? {};
+  // What is hashed is what the database gives back: no dates, no undefined.
+  const detail: AuditEntry['detail'] = JSON.parse(JSON.stringify(act.detail ?? {}));
   const entry = {
     actor: act.actor,
     act: act.act,

@@ -1,4 +1,5 @@
-import type { Database } from './database/index.ts';
+import { sql } from 'drizzle-orm';
+import type { Database, Transaction } from './database/index.ts';
 
 /** A shard that is ours until its time; the fence goes into every write, so that a late one is refused. */
 export interface Lease {
@@ -9,7 +10,13 @@ export interface Lease {
 export interface ShardLeases {
   /** Renews what is held, takes a fair share of what is free, gives up what is more than fair. The result is all that is held now. */
   tend(): Promise<readonly Lease[]>;
+  /** Gives everything back at once, for a process that ends in order. */
   release(): Promise<void>;
+  /**
+   * Locks those of `leases` that are still ours until the transaction ends, and names their shards. Whatever else
+   * the caller knows of a shard that is not among them is too old to be written.
+   */
+  stillHeld(tx: Transaction, leases: readonly Lease[]): Promise<ReadonlySet<number>>;
 }
 
 /**
@@ -31,6 +38,9 @@ export function shardLeases(database: Database, owner: string, shards: number, l
         );
         // One at a time: fair shares are counted on a picture that stands still.
         await client.query('SELECT pg_advisory_xact_lock(4711043)');
+        await client.query(
+          "DELETE FROM poll_owner WHERE alive_until < clock_timestamp() - interval '1 hour'",
+        );
         const { rows } = await client.query<Lease>(TEND, [owner, shards, leaseMs / 1000]);
         await client.query('COMMIT');
         return rows;
@@ -48,6 +58,15 @@ export function shardLeases(database: Database, owner: string, shards: number, l
       );
       await database.pool.query('DELETE FROM poll_owner WHERE owner = $1', [owner]);
     },
+    async stillHeld(tx, leases) {
+      const { rows } = await tx.execute<{ shard: number }>(sql`
+        SELECT p.shard FROM poll_shard p
+        JOIN jsonb_to_recordset(${JSON.stringify(leases)}::jsonb) AS held (shard int, fence bigint)
+          ON p.shard = held.shard AND p.fence = held.fence
+        WHERE p.owner = ${owner}::uuid AND p.lease_until > clock_timestamp()
+        ORDER BY p.shard FOR SHARE OF p`);
+      return new Set(rows.map(({ shard }) => shard));
+    },
   };
 }
 
@@ -61,14 +80,14 @@ WITH presence AS (
 ), share AS (
   SELECT ceil($2::numeric / owners)::int AS size FROM alive
 ), mine AS (
-  SELECT shard FROM poll_shard WHERE owner = $1::uuid AND lease_until > clock_timestamp() ORDER BY shard
+  SELECT shard FROM poll_shard WHERE owner = $1::uuid AND shard < $2 AND lease_until > clock_timestamp() ORDER BY shard
   LIMIT (SELECT size FROM share)
 ), given_up AS (
   UPDATE poll_shard SET owner = NULL, lease_until = '-infinity'
   WHERE owner = $1::uuid AND shard NOT IN (SELECT shard FROM mine)
 ), free AS (
   SELECT shard FROM poll_shard
-  WHERE shard NOT IN (SELECT shard FROM mine) AND (owner IS NULL OR (owner <> $1::uuid AND lease_until <= clock_timestamp()))
+  WHERE shard < $2 AND shard NOT IN (SELECT shard FROM mine) AND (owner IS NULL OR (owner <> $1::uuid AND lease_until <= clock_timestamp()))
   ORDER BY shard LIMIT greatest(0, (SELECT size FROM share) - (SELECT count(*) FROM mine)::int)
 )
 UPDATE poll_shard s

@@ -44,6 +44,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    keepAlive: true,
     application_name: 'assay',
   });
   // Without a listener an idle connection that breaks ends the process.
@@ -64,9 +65,13 @@ function rethrow(error: unknown): never {
     : error;
 }
 
-const CONNECTION_ERRORS = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT']);
-// SQLSTATE: connection exceptions, shutting down, starting up.
-const CONNECTION_STATES = /^(08...|57P0[123])$/;
+const CONNECTION_ERRORS = new Set([
+  ...['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOTFOUND', 'EAI_AGAIN'],
+  'ENOENT', // the unix socket
+]);
+// SQLSTATE: connection exceptions, too many connections, shutting down, starting up, our statement timeout, and
+// transactions that lost against another one.
+const CONNECTION_STATES = /^(08...|53300|57P0[123]|57014|40001|40P01)$/;
 const POOL_MESSAGES =
   /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error/;
 
@@ -74,7 +79,11 @@ const POOL_MESSAGES =
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error ? String(error.code) : '';
-  if (CONNECTION_ERRORS.has(code) || CONNECTION_STATES.test(code) || POOL_MESSAGES.test(error.message))
+  if (
+    (CONNECTION_ERRORS.has(code) && 'syscall' in error) ||
+    CONNECTION_STATES.test(code) ||
+    POOL_MESSAGES.test(error.message)
+  )
     return true;
   return error.cause !== undefined && isUnavailable(error.cause);
 }

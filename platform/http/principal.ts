@@ -18,7 +18,8 @@ export type Access =
   | 'service:verifier'
   | 'service:issuer';
 
-const ANONYMOUS: Principal = { kind: 'anonymous' };
+export const ANONYMOUS: Principal = { kind: 'anonymous' };
+
 const ROLE = /^urn:assay:role:(admin|viewer)$/;
 const SERVICE = /^urn:assay:service:(registrar|verifier|issuer)$/;
 
@@ -26,15 +27,56 @@ const SERVICE = /^urn:assay:service:(registrar|verifier|issuer)$/;
 export type NodeLookup = (certificateSha256: Uint8Array) => Promise<string | undefined>;
 
 /**
- * A certificate of our service CA says its role in a URI name; any other is a node's, known by its bytes. TLS has
- * proven possession of the key in both cases.
+ * Says for each request who asks. A certificate of our service CA carries its role in a URI name; any other is a
+ * node's, known by its bytes. TLS has proven possession of the key in both cases.
+ *
+ * A role stays the same for a connection until its certificate expires; a node's record is asked each time, since
+ * it can change.
  */
-export async function principalOf(socket: TLSSocket, findNode: NodeLookup | undefined): Promise<Principal> {
+export class Identifier {
+  readonly #findNode: NodeLookup | undefined;
+  readonly #roles = new WeakMap<object, { readonly principal: Principal; readonly until: number }>();
+  readonly #strangers = new WeakSet<object>();
+
+  constructor(findNode: NodeLookup | undefined) {
+    this.#findNode = findNode;
+  }
+
+  /** True when a certificate of this connection was looked up before and no record had it. */
+  isStranger(socket: object): boolean {
+    return !isTls(socket) || this.#strangers.has(socket);
+  }
+
+  async identify(socket: object): Promise<Principal> {
+    if (!isTls(socket)) return ANONYMOUS;
+    const principal = socket.authorized ? this.#role(socket) : await this.#node(socket);
+    if (principal.kind === 'anonymous') this.#strangers.add(socket);
+    else this.#strangers.delete(socket);
+    return principal;
+  }
+
+  #role(socket: TLSSocket): Principal {
+    const known = this.#roles.get(socket) ?? readRole(socket);
+    this.#roles.set(socket, known);
+    return Date.now() < known.until ? known.principal : ANONYMOUS;
+  }
+
+  async #node(socket: TLSSocket): Promise<Principal> {
+    const certificate = this.#findNode && socket.getPeerX509Certificate();
+    if (!certificate) return ANONYMOUS;
+    const nodeId = await this.#findNode?.(new Uint8Array(hash('sha256', certificate.raw, 'buffer')));
+    return nodeId === undefined ? ANONYMOUS : { kind: 'node', nodeId };
+  }
+}
+
+function isTls(socket: object): socket is TLSSocket {
+  return 'getPeerX509Certificate' in socket;
+}
+
+function readRole(socket: TLSSocket): { principal: Principal; until: number } {
   const certificate = socket.getPeerX509Certificate();
-  if (!certificate) return ANONYMOUS;
-  if (socket.authorized) return roleOf(certificate);
-  const nodeId = await findNode?.(new Uint8Array(hash('sha256', certificate.raw, 'buffer')));
-  return nodeId === undefined ? ANONYMOUS : { kind: 'node', nodeId };
+  if (!certificate) return { principal: ANONYMOUS, until: Number.POSITIVE_INFINITY };
+  return { principal: roleOf(certificate), until: certificate.validToDate.getTime() };
 }
 
 function roleOf(certificate: X509Certificate): Principal {
@@ -48,8 +90,10 @@ function roleOf(certificate: X509Certificate): Principal {
   return ANONYMOUS;
 }
 
-function urisOf(certificate: X509Certificate): string[] {
-  return (certificate.subjectAltName ?? '')
+// Node quotes names that hold separators: our CA makes none, so such a certificate has no role.
+function urisOf({ subjectAltName = '' }: X509Certificate): string[] {
+  if (subjectAltName.includes('"')) return [];
+  return subjectAltName
     .split(', ')
     .filter((name) => name.startsWith('URI:'))
     .map((name) => name.slice('URI:'.length));

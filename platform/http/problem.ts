@@ -42,7 +42,7 @@ const TITLES: Readonly<Record<number, string>> = {
 /** What a client may know of an error: ours with their words, everything else as a number to look up in the log. */
 export function problemOf(error: unknown, requestId: string): Problem {
   const known = asAssayError(error);
-  if (!known)
+  if (!known || (STATUS[known.code] >= 500 && known.code !== 'unavailable'))
     return { type: 'about:blank', title: 'Internal error', status: 500, code: 'internal', requestId };
   const status = STATUS[known.code];
   return {
@@ -76,7 +76,7 @@ function isFastifyError(error: unknown): error is FastifyError {
   return error instanceof Error && 'statusCode' in error;
 }
 
-/** Fastify's error handler: problem+json (RFC 9457); faults of ours are logged, with the id the client got. */
+/** The default error handler: problem+json (RFC 9457); faults of ours are logged, with the id the client got. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error, request.id);
   if (problem.status >= 500) request.log.error({ err: error, requestId: request.id }, 'request failed');

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:https';
-import type { TLSSocket } from 'node:tls';
 import rateLimit from '@fastify/rate-limit';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import {
@@ -8,20 +7,30 @@ import {
   type FastifyInstance,
   type FastifyRequest,
   fastify,
+  LogController,
   type RouteOptions,
 } from 'fastify';
 import { AssayError } from '../../core/errors.ts';
 import type { Logger } from '../logging.ts';
-import { type Access, mayAccess, type NodeLookup, type Principal, principalOf } from './principal.ts';
+import { clientNetwork, limitConnections } from './limits.ts';
+import {
+  type Access,
+  ANONYMOUS,
+  Identifier,
+  mayAccess,
+  type NodeLookup,
+  type Principal,
+} from './principal.ts';
 import { sendProblem } from './problem.ts';
+import { closeStreamsOf } from './sse.ts';
 
 const BODY_LIMIT = 1024 * 1024;
-const REQUEST_TIMEOUT_MS = 30_000;
-const KEEP_ALIVE_MS = 75_000;
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 const MAX_HEADER_BYTES = 16 * 1024;
-const MAX_CONNECTIONS = 20_000;
 const PUBLIC_REQUESTS_PER_MINUTE = 600;
+const MAX_CONNECTIONS = 20_000;
+const MAX_CONNECTIONS_PER_NETWORK = 2000;
+const MAX_REQUESTS_PER_CONNECTION = 100_000;
+const TIMEOUTS = { handshakeMs: 10_000, headersMs: 10_000, requestMs: 30_000, idleMs: 75_000 };
 
 export interface TlsMaterial {
   /** PEM: the server's certificate, then the service CA's, so that a node can pin it in the handshake. */
@@ -31,13 +40,26 @@ export interface TlsMaterial {
   readonly clientCa: string;
 }
 
+export interface HttpTimeouts {
+  readonly handshakeMs: number;
+  /** Until all headers came. */
+  readonly headersMs: number;
+  /** Until the whole request came; at shutdown, until the answers under way are out. */
+  readonly requestMs: number;
+  /** Between two requests on one connection. */
+  readonly idleMs: number;
+}
+
 export interface HttpServerOptions {
+  /** Name in metrics. */
   readonly service: string;
   /** Absent: plain HTTP, where everybody is anonymous (Keylime's registration port). */
   readonly tls?: TlsMaterial;
   readonly findNode?: NodeLookup;
   readonly logger: Logger;
   readonly publicRequestsPerMinute?: number;
+  readonly connectionsPerNetwork?: number;
+  readonly timeouts?: Partial<HttpTimeouts>;
 }
 
 export type HttpServer = FastifyInstance<Server, never, never, FastifyBaseLogger, TypeBoxTypeProvider>;
@@ -52,30 +74,37 @@ declare module 'fastify' {
     /** Who may ask; a route without it does not start (rule `api.deny`). */
     access?: readonly Access[];
   }
+  interface FastifyInstance {
+    readonly service: string;
+  }
 }
 
 /**
  * An HTTP server that refuses by default: each route says in `config.access` who may ask, before its body is read.
- * TLS 1.3 with optional client certificates; problem+json errors; limits on everything a client can stretch.
+ * TLS 1.3 with optional client certificates; problem+json errors, unless a route or a scope sets an `errorHandler`
+ * of its own; limits on everything a client can stretch.
+ *
+ * Nothing is coerced: query strings are declared as strings with a pattern, and the route converts them.
  */
 export function createHttpServer(options: HttpServerOptions) {
+  const timeouts = { ...TIMEOUTS, ...options.timeouts };
   const app = fastify({
-    ...(options.tls ? { https: httpsOptions(options.tls) } : { https: null }),
+    ...transport(options.tls, timeouts),
     loggerInstance: options.logger as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    connectionTimeout: 0,
-    forceCloseConnections: true,
+    requestTimeout: timeouts.requestMs,
+    keepAliveTimeout: timeouts.idleMs,
+    maxRequestsPerSocket: MAX_REQUESTS_PER_CONNECTION,
+    forceCloseConnections: 'idle',
     genReqId: () => randomUUID(),
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
   app.server.maxConnections = MAX_CONNECTIONS;
-  app.decorateRequest('principal', { getter: () => anonymous });
+  limitConnections(app.server, options.connectionsPerNetwork ?? MAX_CONNECTIONS_PER_NETWORK);
+  app.decorate('service', options.service);
+  app.decorateRequest('principal', { getter: () => ANONYMOUS });
   app.addHook('onRoute', refuseOpenRoute);
-  app.addHook('onRequest', async (request) => authorise(request, options.findNode));
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) =>
     sendProblem(
@@ -85,32 +114,41 @@ export function createHttpServer(options: HttpServerOptions) {
     ),
   );
   void app.register(rateLimit, {
-    global: true,
+    global: false,
     max: options.publicRequestsPerMinute ?? PUBLIC_REQUESTS_PER_MINUTE,
     timeWindow: 60_000,
-    // Known callers are not counted: nobody can use up somebody else's share.
-    allowList: (request: FastifyRequest) => request.principal.kind !== 'anonymous',
-    keyGenerator: (request: FastifyRequest) => request.ip,
-    errorResponseBuilder: () =>
-      new AssayError('rate-limited', 'too many requests from this address; try again in a minute'),
+    keyGenerator: (request: FastifyRequest) => clientNetwork(request.ip),
   });
+  const identifier = new Identifier(options.findNode);
+  let limit: RateLimit = async () => {};
+  void app.after(() => {
+    limit = countStrangers(app.createRateLimit());
+  });
+  app.addHook('onRequest', (request) => authorise(request, identifier, (one) => limit(one)));
+  closeInTime(app.server, app, timeouts.requestMs);
   return app;
 }
 
-const anonymous: Principal = { kind: 'anonymous' };
-
-function httpsOptions(tls: TlsMaterial) {
-  return {
-    cert: tls.certificate,
-    key: tls.key,
-    ca: tls.clientCa,
-    requestCert: true,
-    // Nodes show self-signed certificates; who they are is decided by principalOf.
-    rejectUnauthorized: false,
-    minVersion: 'TLSv1.3' as const,
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+function transport(tls: TlsMaterial | undefined, timeouts: HttpTimeouts) {
+  const limits = {
     maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: HANDSHAKE_TIMEOUT_MS,
+    headersTimeout: timeouts.headersMs,
+    // How often the two timeouts are looked at: the default of 30 s would let slow clients stay that much longer.
+    connectionsCheckingInterval: Math.min(2000, timeouts.headersMs / 2),
+  };
+  if (!tls) return { https: null, http: limits };
+  return {
+    https: {
+      ...limits,
+      cert: tls.certificate,
+      key: tls.key,
+      ca: tls.clientCa,
+      requestCert: true,
+      // Nodes show self-signed certificates; who they are is decided by Identifier.
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.3' as const,
+      handshakeTimeout: timeouts.handshakeMs,
+    },
   };
 }
 
@@ -121,11 +159,27 @@ function refuseOpenRoute(route: RouteOptions): void {
   }
 }
 
-const known = new WeakMap<object, Promise<Principal>>();
+type RateLimit = (request: FastifyRequest) => Promise<void>;
 
-async function authorise(request: FastifyRequest, findNode: NodeLookup | undefined): Promise<void> {
-  const principal = await identify(request, findNode);
+/** Each client's network has its own count, and known callers have none: nobody uses up somebody else's share. */
+function countStrangers(
+  check: (request: FastifyRequest) => Promise<{ isAllowed: boolean; isExceeded?: boolean }>,
+): RateLimit {
+  return async (request) => {
+    const { isAllowed, isExceeded } = await check(request);
+    if (isAllowed || !isExceeded) return;
+    throw new AssayError('rate-limited', 'too many requests from this address; try again in a minute');
+  };
+}
+
+async function authorise(request: FastifyRequest, identifier: Identifier, limit: RateLimit): Promise<void> {
+  const { socket } = request.raw;
+  // A connection that nobody is behind is counted before it can cost a look into the database.
+  const counted = identifier.isStranger(socket);
+  if (counted) await limit(request);
+  const principal = await identifier.identify(socket);
   Object.defineProperty(request, 'principal', { value: principal });
+  if (principal.kind === 'anonymous' && !counted) await limit(request);
   const access = request.routeOptions.config.access;
   // No access: the handler for unknown routes, which has nothing to give away.
   if (access === undefined || mayAccess(principal, access)) return;
@@ -138,13 +192,14 @@ async function authorise(request: FastifyRequest, findNode: NodeLookup | undefin
   );
 }
 
-// A service's or person's certificate says the same on every request of a connection. A node's record can change.
-function identify(request: FastifyRequest, findNode: NodeLookup | undefined): Promise<Principal> {
-  const socket = request.raw.socket;
-  if (!('getPeerX509Certificate' in socket)) return Promise.resolve(anonymous);
-  const tls = socket as TLSSocket;
-  if (!tls.authorized) return principalOf(tls, findNode);
-  const found = known.get(tls) ?? principalOf(tls, findNode);
-  known.set(tls, found);
-  return found;
+// Streams end at once, answers under way get their time, then every connection is closed.
+function closeInTime(
+  server: { closeAllConnections(): void },
+  app: { addHook(name: 'preClose', hook: () => Promise<void>): unknown },
+  deadlineMs: number,
+): void {
+  app.addHook('preClose', async () => {
+    closeStreamsOf(server);
+    setTimeout(() => server.closeAllConnections(), deadlineMs).unref();
+  });
 }
