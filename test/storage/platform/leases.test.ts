@@ -54,6 +54,30 @@ test('renewing keeps the fence, giving back frees at once', async () => {
   expect((await next.tend()).length).toBe(SHARDS);
 });
 
+test('what a lost lease knew may not be written; what is held stays locked until it is', async () => {
+  const old = shardLeases(database(), randomUUID(), 2, 200);
+  const held = await old.tend();
+  expect(await database().transaction((tx) => old.stillHeld(tx, held))).toEqual(new Set([0, 1]));
+  await sleep(300);
+  expect(await database().transaction((tx) => old.stillHeld(tx, held))).toEqual(new Set());
+  const heir = shardLeases(database(), randomUUID(), 2, 5000);
+  const taken = await heir.tend();
+  expect(await database().transaction((tx) => old.stillHeld(tx, held))).toEqual(new Set());
+  expect(await database().transaction((tx) => heir.stillHeld(tx, taken))).toEqual(new Set([0, 1]));
+  const stale = taken.map(({ shard, fence }) => ({ shard, fence: fence - 1 }));
+  expect(await database().transaction((tx) => heir.stillHeld(tx, stale))).toEqual(new Set());
+});
+
+test('shards that configuration no longer has are given up', async () => {
+  const owner = randomUUID();
+  await shardLeases(database(), owner, 4, 5000).tend();
+  expect(shardsOf(await shardLeases(database(), owner, 2, 5000).tend())).toEqual([0, 1]);
+  const { rows } = await database().pool.query(
+    'SELECT count(*)::int AS held FROM poll_shard WHERE owner IS NOT NULL',
+  );
+  expect(rows).toEqual([{ held: 2 }]);
+});
+
 test('many that tend at once never hold the same shard', async () => {
   const owners = Array.from({ length: 5 }, () => shardLeases(database(), randomUUID(), SHARDS, 5000));
   for (let round = 0; round < 4; round += 1) await Promise.all(owners.map((owner) => owner.tend()));

@@ -1,12 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { fileURLToPath } from 'node:url';
-import pg from 'pg';
 import { afterAll, beforeAll, inject } from 'vitest';
 import { type Database, type DatabaseConnection, openDatabase } from '../../../platform/database/index.ts';
-import { createLogger } from '../../../platform/logging.ts';
+import { asAdmin, inDatabase, silent } from './server.ts';
 
-export const migrationsDirectory = fileURLToPath(new URL('../../../migrations', import.meta.url));
-export const silent = createLogger({ level: 'silent', name: 'test' });
+export { inDatabase, migrationsDirectory, silent } from './server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -42,25 +39,8 @@ export function useDatabase(): () => TestDatabase {
 export async function createDatabase(options: { readonly empty?: boolean } = {}) {
   const { connection, template } = inject('postgres');
   const name = `test_${randomUUID().replaceAll('-', '')}`;
-  await asAdmin(connection, `CREATE DATABASE ${name}${options.empty ? '' : ` TEMPLATE ${template}`}`);
+  await asAdmin(connection, [`CREATE DATABASE ${name}${options.empty ? '' : ` TEMPLATE ${template}`}`]);
   const own = inDatabase(connection, name);
   const database = Object.assign(openDatabase({ connection: own, logger: silent }), { connection: own });
-  return { database, drop: () => asAdmin(connection, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) };
-}
-
-export function inDatabase(connection: DatabaseConnection, database: string): DatabaseConnection {
-  if (!('connectionString' in connection)) return { ...connection, database };
-  const url = new URL(connection.connectionString);
-  url.pathname = `/${database}`;
-  return { connectionString: url.toString() };
-}
-
-async function asAdmin(connection: DatabaseConnection, statement: string): Promise<void> {
-  const client = new pg.Client(connection);
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
+  return { database, drop: () => asAdmin(connection, [`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`]) };
 }

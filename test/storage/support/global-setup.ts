@@ -1,15 +1,14 @@
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import type { TestProject } from 'vitest/node';
 import { type DatabaseConnection, openDatabase } from '../../../platform/database/index.ts';
 import { type ManagedPostgres, startManagedPostgres } from '../../../platform/database/managed-postgres.ts';
 import { migrate } from '../../../platform/database/migrate.ts';
-import { createLogger } from '../../../platform/logging.ts';
+import { scratchDirectory } from './scratch.ts';
+import { asAdmin, inDatabase, migrationsDirectory, silent } from './server.ts';
 
-const TEMPLATE = 'assay_template';
+// Of this run: an external server may serve several at once.
+const TEMPLATE = `assay_template_${randomBytes(6).toString('hex')}`;
 
 /**
  * One PostgreSQL for a run: the external one of ASSAY_TEST_DATABASE_URL (whose user may create databases), else one
@@ -19,14 +18,16 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const { connection, stop } = await openServer();
   await makeTemplate(connection);
   project.provide('postgres', { connection, template: TEMPLATE });
-  return stop;
+  return async () => {
+    await asAdmin(connection, [`DROP DATABASE IF EXISTS ${TEMPLATE} WITH (FORCE)`]);
+    await stop();
+  };
 }
 
 async function openServer(): Promise<{ connection: DatabaseConnection; stop: () => Promise<void> }> {
   const url = process.env.ASSAY_TEST_DATABASE_URL;
   if (url) return { connection: { connectionString: url }, stop: async () => {} };
-  const base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-  const directory = await mkdtemp(join(base, 'assay-test-'));
+  const directory = await scratchDirectory('test');
   const binaries = process.env.ASSAY_TEST_POSTGRES;
   const server: ManagedPostgres = await startManagedPostgres({
     directory,
@@ -43,22 +44,8 @@ async function openServer(): Promise<{ connection: DatabaseConnection; stop: () 
 }
 
 async function makeTemplate(connection: DatabaseConnection): Promise<void> {
-  const logger = createLogger({ level: 'silent', name: 'test' });
-  const admin = openDatabase({ connection, logger });
-  await admin.pool.query(`DROP DATABASE IF EXISTS ${TEMPLATE}`);
-  await admin.pool.query(`CREATE DATABASE ${TEMPLATE}`);
-  await admin.close();
-  const target =
-    'connectionString' in connection
-      ? { connectionString: withPath(connection.connectionString) }
-      : { ...connection, database: TEMPLATE };
-  const template = openDatabase({ connection: target, logger });
-  await migrate(template.pool, fileURLToPath(new URL('../../../migrations', import.meta.url)));
+  await asAdmin(connection, [`CREATE DATABASE ${TEMPLATE}`]);
+  const template = openDatabase({ connection: inDatabase(connection, TEMPLATE), logger: silent });
+  await migrate(template.pool, migrationsDirectory);
   await template.close();
-}
-
-function withPath(connectionString: string): string {
-  const url = new URL(connectionString);
-  url.pathname = `/${TEMPLATE}`;
-  return url.toString();
 }
