@@ -1,5 +1,5 @@
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { ResponseAssembler } from './response-assembler.ts';
 import { checkCommand, type TpmTransport, TpmTransportError } from './transport.ts';
 
@@ -21,6 +21,8 @@ const DEFAULTS: Required<SocketTransportOptions> = {
   idleMs: 25,
 };
 const RECONNECT_PAUSE_MS = 20;
+/** Within a burst of commands the connection is not looked at before each. */
+const SETTLED_MS = 2;
 /** What a TPM that is just starting again looks like; EAGAIN: the listener's queue is full. */
 const TRANSIENT_CONNECT_ERRORS: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
@@ -41,6 +43,7 @@ export class SocketTransport implements TpmTransport {
   #socket: Socket | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
   #closed = false;
+  #lastUse = 0;
 
   /** @param name how errors call the TPM, such as `swtpm:unix:/run/tpm.sock` */
   constructor(target: NetConnectOpts, name: string, options: SocketTransportOptions = {}) {
@@ -59,7 +62,7 @@ export class SocketTransport implements TpmTransport {
     checkCommand(command);
     if (this.#closed)
       throw new TpmTransportError('closed', `the connection to ${this.#name} was closed by us`);
-    const socket = this.#socket ?? this.#adopt(await this.#reconnect());
+    const socket = (await this.#usableSocket()) ?? this.#adopt(await this.#reconnect());
     clearTimeout(this.#idleTimer);
     socket.ref();
     try {
@@ -111,6 +114,12 @@ export class SocketTransport implements TpmTransport {
     });
   }
 
+  /** After a pause the connection may have ended without our having been told: look before use. */
+  async #usableSocket(): Promise<Socket | undefined> {
+    if (this.#socket !== undefined && Date.now() - this.#lastUse > SETTLED_MS) await setImmediate();
+    return this.#socket;
+  }
+
   async #reconnect(): Promise<Socket> {
     const deadline = Date.now() + this.#options.connectTimeoutMs;
     for (;;) {
@@ -132,13 +141,16 @@ export class SocketTransport implements TpmTransport {
       if (this.#socket === socket) this.#drop();
     };
     // Keeps a handler on the socket for life, so that a reset while idle is no uncaught error.
-    socket.on('error', forget).on('close', forget);
+    socket.on('error', forget).on('end', forget).on('close', forget);
+    // A paused stream does not tell that the other side has closed.
+    socket.resume();
     this.#rest();
     return socket;
   }
 
   #rest(): void {
     clearTimeout(this.#idleTimer);
+    this.#lastUse = Date.now();
     if (this.#socket === undefined) return;
     this.#socket.unref();
     this.#idleTimer = setTimeout(() => this.#drop(), this.#options.idleMs).unref();
