@@ -214,6 +214,7 @@ CREATE TABLE issue_challenge (
   node_version       integer NOT NULL,
   expires_at         timestamptz NOT NULL
 );
+CREATE INDEX issue_challenge_node ON issue_challenge (node_id, expires_at);
 CREATE INDEX issue_challenge_expiry ON issue_challenge (expires_at);
 
 -- Written before the certificate is signed (rule issue.profile).
@@ -236,12 +237,14 @@ CREATE TABLE certificate (
 CREATE INDEX certificate_node ON certificate (node_id, seq DESC);
 CREATE INDEX certificate_expiry ON certificate (authority_sha256, not_after);
 
--- One for each issuing CA.
+-- One for each issuing CA. The row is locked while its next CRL is made; number 0 stands before the first.
 CREATE TABLE crl (
   authority_sha256   bytea PRIMARY KEY,
   number             bigint NOT NULL,
   this_update        timestamptz NOT NULL,
   next_update        timestamptz NOT NULL,
+  -- SHA-256 of the entries: an event that changes none of them makes no new CRL.
+  content_sha256     bytea NOT NULL,
   der                bytea NOT NULL
 );
 

@@ -237,6 +237,7 @@ export const crl = pgTable('crl', {
   number: bigint('number', { mode: 'number' }).notNull(),
   thisUpdate: instant('this_update').notNull(),
   nextUpdate: instant('next_update').notNull(),
+  contentSha256: bytea('content_sha256').notNull(),
   der: bytea('der').notNull(),
 });
 

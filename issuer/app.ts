@@ -1,0 +1,25 @@
+import { healthRoutes } from '../platform/http/health.ts';
+import { describeApi } from '../platform/http/openapi.ts';
+import { createHttpServer, type HttpServerOptions } from '../platform/http/server.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import { adminRoutes } from './routes/admin.ts';
+import type { RoutesDeps } from './routes/deps.ts';
+import { nodeRoutes } from './routes/nodes.ts';
+import { publicRoutes } from './routes/public.ts';
+
+export type IssuerAppOptions = Pick<
+  HttpServerOptions,
+  'tls' | 'findNode' | 'logger' | 'publicRequestsPerMinute'
+>;
+
+/** The issuer's HTTP interface, not listening yet. */
+export async function createIssuerApp(options: IssuerAppOptions, deps: RoutesDeps, metrics: Metrics) {
+  const app = createHttpServer({ service: 'issuer', ...options });
+  await describeApi(app, 'issuer');
+  const databaseAnswers = async () => void (await deps.database.pool.query('SELECT 1'));
+  healthRoutes(app, { database: databaseAnswers }, metrics);
+  nodeRoutes(app, deps);
+  adminRoutes(app, deps);
+  publicRoutes(app, deps);
+  return app;
+}

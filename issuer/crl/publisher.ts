@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { equalBytes } from '../../core/bytes/encoding.ts';
+import type { CrlRequest, RevocationReason, Signer } from '../signer/signer.ts';
+
+export interface PublishedCrl {
+  readonly number: bigint;
+  readonly thisUpdate: Date;
+  readonly nextUpdate: Date;
+  /** SHA-256 of the entries, whatever the CRL's number and dates are. */
+  readonly contentSha256: Uint8Array;
+  readonly der: Uint8Array;
+}
+
+/** A row of the view certificate_status. */
+export interface RevokedCertificate {
+  readonly serial: Uint8Array;
+  readonly revokedAt: Date | null;
+  readonly reason: 'failed' | 'banned' | 'retired' | null;
+}
+
+/** What the next CRL is decided on, while nobody else can make one. */
+export interface CrlFacts {
+  readonly previous: PublishedCrl | undefined;
+  /** The database's clock. */
+  readonly now: Date;
+  /** In the order of serial numbers. */
+  readonly revoked: readonly RevokedCertificate[];
+}
+
+export interface CrlStore {
+  current(authoritySha256: Uint8Array): Promise<PublishedCrl | undefined>;
+  /**
+   * One at a time for each authority, in all processes. `make` answers undefined when the previous CRL still says it
+   * all. The result is the CRL that counts afterwards.
+   */
+  next(
+    authoritySha256: Uint8Array,
+    make: (facts: CrlFacts) => Promise<PublishedCrl | undefined>,
+  ): Promise<PublishedCrl | undefined>;
+}
+
+export interface CrlSchedule {
+  readonly intervalMs: number;
+  readonly lifetimeMs: number;
+}
+
+/** CRLReason (RFC 5280, 5.3.1): a node that failed may have lost its key; a ban is a person's or a policy's decision. */
+const REASONS: Readonly<Record<NonNullable<RevokedCertificate['reason']>, RevocationReason>> = {
+  failed: 'keyCompromise',
+  banned: 'privilegeWithdrawn',
+  retired: 'cessationOfOperation',
+};
+
+/**
+ * Makes an issuing CA's next CRL when something was revoked, or when the last one is as old as the interval. Several
+ * issuers may do so at once: whoever comes second finds nothing left to do.
+ */
+export async function publishCrl(
+  store: CrlStore,
+  signer: Signer,
+  schedule: CrlSchedule,
+): Promise<PublishedCrl | undefined> {
+  return store.next(signer.sha256, async ({ previous, now, revoked }) => {
+    const contentSha256 = digestOf(revoked);
+    const same = previous && equalBytes(previous.contentSha256, contentSha256);
+    if (same && now.getTime() - previous.thisUpdate.getTime() < schedule.intervalMs) return undefined;
+    const request = requestOf({ previous, now, revoked }, schedule.lifetimeMs);
+    const { number, thisUpdate, nextUpdate } = request;
+    return { number, thisUpdate, nextUpdate, contentSha256, der: await signer.signCrl(request) };
+  });
+}
+
+function requestOf({ previous, now, revoked }: CrlFacts, lifetimeMs: number): CrlRequest {
+  const thisUpdate = wholeSecond(now);
+  return {
+    number: (previous?.number ?? 0n) + 1n,
+    thisUpdate,
+    nextUpdate: new Date(thisUpdate.getTime() + lifetimeMs),
+    revoked: revoked.map(({ serial, revokedAt, reason }) => ({
+      serial,
+      revokedAt: wholeSecond(revokedAt ?? now),
+      reason: REASONS[reason ?? 'failed'],
+    })),
+  };
+}
+
+/** Times in a CRL have no fractions. */
+function wholeSecond(time: Date): Date {
+  return new Date(Math.floor(time.getTime() / 1000) * 1000);
+}
+
+function digestOf(revoked: readonly RevokedCertificate[]): Uint8Array {
+  const hash = createHash('sha256');
+  for (const { serial, reason } of revoked) hash.update(`${Buffer.from(serial).toString('hex')} ${reason}\n`);
+  return new Uint8Array(hash.digest());
+}

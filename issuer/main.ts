@@ -1,0 +1,130 @@
+import type { RandomBytes } from '../core/tpm/seed.ts';
+import type { Database } from '../platform/database/index.ts';
+import type { TlsMaterial } from '../platform/http/server.ts';
+import { Lifecycle } from '../platform/lifecycle.ts';
+import type { Logger } from '../platform/logging.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import { createIssuerApp } from './app.ts';
+import { type BanTarget, banReconciler } from './bans/reconciler.ts';
+import { type IssuerConfig, type IssuerSection, resolveIssuerConfig } from './config.ts';
+import { writeCrlFile } from './crl/file.ts';
+import { publishCrl } from './crl/publisher.ts';
+import { type Loop, startLoop } from './loop.ts';
+import { issuerMetrics } from './routes/deps.ts';
+import { type Authorities, openAuthorities } from './signer/authorities.ts';
+import { banStore } from './store/bans.ts';
+import { challengeStore } from './store/challenges.ts';
+import { crlStore } from './store/crls.ts';
+import { issueStore } from './store/issues.ts';
+import { nodeByTls } from './store/nodes.ts';
+
+export interface IssuerDependencies {
+  readonly config: IssuerSection;
+  readonly trustDomain: string;
+  readonly nodesDomain: string;
+  /** Where node-root.crt and issuing-GROUP.{crt,key} are. */
+  readonly pkiDirectory: string;
+  /** Of the issuing CAs' keys, when they are encrypted. */
+  readonly passphrase?: string;
+  /** Its owner closes it. */
+  readonly database: Database;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly tls: TlsMaterial;
+  readonly clock: () => Date;
+  readonly randomBytes: RandomBytes;
+  /** Where bans take effect; absent: they are recorded as wanted. */
+  readonly banTarget?: BanTarget;
+}
+
+const SWEEP_MS = 30_000;
+const DEBOUNCE_MS = 500;
+const CONFIRM_BANS_MS = 60_000;
+
+/**
+ * Starts an issuer; any number of them may work on one database.
+ *
+ * @throws {AssayError} `invalid-config` when an issuing CA is missing, expired, or not the root's, or a key is readable by others
+ */
+export async function startIssuer(
+  deps: IssuerDependencies,
+): Promise<{ url: string; close(): Promise<void> }> {
+  const config = resolveIssuerConfig(deps.config);
+  const { database, logger, metrics, randomBytes, trustDomain, nodesDomain } = deps;
+  const authorities = await openAuthorities({
+    ...deps,
+    groups: [...config.groups.keys()],
+    now: deps.clock(),
+  });
+  const parts = new Lifecycle(logger);
+  try {
+    const challenges = challengeStore(database.db);
+    const crls = crlStore(database);
+    const app = await createIssuerApp(
+      { tls: deps.tls, findNode: nodeByTls(database.db), logger },
+      {
+        ...{ config, trustDomain, nodesDomain, database, authorities, challenges, crls, randomBytes },
+        issues: issueStore(database),
+        metrics: issuerMetrics(metrics, authorities),
+      },
+      metrics,
+    );
+    parts.own('http', app);
+    const crlLoop = parts.own('crl', startCrlLoop(deps, config, authorities));
+    const banLoop = parts.own('bans', startBanLoop(deps, config));
+    parts.own('challenges', startSweepLoop(deps, challenges.sweep));
+    parts.own('trust events', await database.listen('assay_trust_event', () => wakeAll(crlLoop, banLoop)));
+    // A retired node revokes and bans without an event of trust.
+    parts.own('nodes', await database.listen('assay_node', () => wakeAll(crlLoop, banLoop)));
+    const address = await app.listen(config.listen);
+    // Port 0 is whatever was free.
+    const url = config.listen.port === 0 ? address : config.url;
+    logger.info({ url, groups: [...authorities.groups.keys()] }, 'issuer is ready');
+    return { url, close: () => parts.close() };
+  } catch (error) {
+    await parts.close();
+    throw error;
+  }
+}
+
+function wakeAll(...loops: readonly Loop[]): void {
+  for (const loop of loops) loop.wake();
+}
+
+function startCrlLoop(
+  { database, logger }: IssuerDependencies,
+  { crl }: IssuerConfig,
+  authorities: Authorities,
+): Loop {
+  const store = crlStore(database);
+  const written = new Map<string, bigint>();
+  const run = async (): Promise<undefined> => {
+    for (const [group, signer] of authorities.groups) {
+      const published = await publishCrl(store, signer, crl);
+      if (!published || crl.directory === undefined || written.get(group) === published.number) continue;
+      await writeCrlFile(crl.directory, group, published.der);
+      written.set(group, published.number);
+    }
+  };
+  return startLoop({ name: 'crl', run, intervalMs: crl.intervalMs, debounceMs: DEBOUNCE_MS, logger });
+}
+
+function startBanLoop(
+  { database, logger, banTarget, clock }: IssuerDependencies,
+  { bans }: IssuerConfig,
+): Loop {
+  const reconciler = banReconciler({
+    store: banStore(database),
+    target: banTarget,
+    clock,
+    logger,
+    confirmAfterMs: CONFIRM_BANS_MS,
+  });
+  const run = reconciler.round;
+  return startLoop({ name: 'bans', run, intervalMs: bans.intervalMs, debounceMs: DEBOUNCE_MS, logger });
+}
+
+function startSweepLoop({ logger }: IssuerDependencies, sweep: () => Promise<number>): Loop {
+  const run = async (): Promise<undefined> => void (await sweep());
+  return startLoop({ name: 'challenges', run, intervalMs: SWEEP_MS, debounceMs: DEBOUNCE_MS, logger });
+}

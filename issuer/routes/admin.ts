@@ -1,0 +1,77 @@
+import Type from 'typebox';
+import { AssayError } from '../../core/errors.ts';
+import { GroupName, NodeId } from '../../core/messages/common.ts';
+import { BanRecord, CertificateRecord } from '../../core/messages/node.ts';
+import type { App } from '../../platform/http/server.ts';
+import { spireSnippet } from '../spire/snippet.ts';
+import { listBans } from '../store/bans.ts';
+import { listCertificates } from '../store/certificates.ts';
+import type { RoutesDeps } from './deps.ts';
+
+const DEFAULT_LIMIT = 1000;
+const people = { access: ['admin', 'viewer'] } as const;
+
+/** What people ask. */
+export function adminRoutes(app: App, deps: RoutesDeps): void {
+  certificateRoute(app, deps);
+  app.get(
+    '/v1/bans',
+    {
+      config: people,
+      schema: {
+        summary: 'Bans: what is wanted, and what has been reached',
+        response: { 200: Type.Object({ bans: Type.Array(BanRecord) }) },
+      },
+    },
+    async () => ({ bans: await listBans(deps.database.db) }),
+  );
+  app.get(
+    '/v1/spire-snippet',
+    {
+      config: people,
+      schema: {
+        summary: 'Configuration for SPIRE that fits this PKI',
+        querystring: Type.Object({ group: Type.Optional(GroupName) }, { additionalProperties: false }),
+        response: { 200: Type.Object({ server: Type.String(), agent: Type.String() }) },
+      },
+    },
+    async ({ query: { group } }) => {
+      if (group !== undefined && !deps.authorities.groups.has(group)) throw unknownGroup(group);
+      const anchor = group === undefined ? 'root' : { group };
+      return spireSnippet({ trustDomain: deps.trustDomain, anchor, issuerUrl: deps.config.url });
+    },
+  );
+}
+
+function certificateRoute(app: App, { database }: RoutesDeps): void {
+  app.get(
+    '/v1/certificates',
+    {
+      config: people,
+      schema: {
+        summary: 'Certificates, the newest first',
+        querystring: Type.Object(
+          {
+            node: Type.Optional(NodeId),
+            valid: Type.Optional(Type.Enum(['true', 'false'])),
+            limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,4}$' })),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: Type.Object({ certificates: Type.Array(CertificateRecord) }) },
+      },
+    },
+    async ({ query }) => {
+      const certificates = await listCertificates(database.db, {
+        ...(query.node === undefined ? {} : { nodeId: query.node }),
+        valid: query.valid === 'true',
+        limit: Number(query.limit ?? DEFAULT_LIMIT),
+      });
+      return { certificates };
+    },
+  );
+}
+
+export function unknownGroup(group: string): AssayError {
+  return new AssayError('not-found', `there is no issuing CA for a group "${group}"`);
+}

@@ -1,0 +1,63 @@
+import Type from 'typebox';
+import { AssayError } from '../../core/errors.ts';
+import { GroupName } from '../../core/messages/common.ts';
+import { renderPem } from '../../core/x509/pem.ts';
+import type { App } from '../../platform/http/server.ts';
+import { unknownGroup } from './admin.ts';
+import type { RoutesDeps } from './deps.ts';
+
+/** What relying parties fetch: nothing in it is secret, and all of it is signed. */
+export function publicRoutes(app: App, deps: RoutesDeps): void {
+  app.get(
+    '/v1/authorities',
+    {
+      config: { access: ['public'] },
+      schema: {
+        summary: 'Certificates of the node root and of the issuing CAs',
+        response: {
+          200: Type.Object({ root: Type.String(), groups: Type.Record(Type.String(), Type.String()) }),
+        },
+      },
+    },
+    async () => ({
+      root: renderPem('CERTIFICATE', deps.authorities.root),
+      groups: Object.fromEntries(
+        [...deps.authorities.groups].map(([name, { certificate }]) => [
+          name,
+          renderPem('CERTIFICATE', certificate),
+        ]),
+      ),
+    }),
+  );
+  crlRoute(app, deps);
+}
+
+function crlRoute(app: App, { authorities, crls, config }: RoutesDeps): void {
+  app.get(
+    '/crl/:group.crl',
+    {
+      config: { access: ['public'] },
+      schema: {
+        summary: "An issuing CA's certificate revocation list (DER)",
+        params: Type.Object({ group: GroupName }),
+        produces: ['application/pkix-crl'],
+      },
+    },
+    async ({ params: { group }, headers }, reply) => {
+      const signer = authorities.groups.get(group);
+      if (!signer) throw unknownGroup(group);
+      const crl = await crls.current(signer.sha256);
+      if (!crl) throw new AssayError('unavailable', 'the first CRL is not made yet; try again');
+      const tag = `"${crl.number}"`;
+      reply
+        .header('etag', tag)
+        .header('last-modified', crl.thisUpdate.toUTCString())
+        .header(
+          'cache-control',
+          `public, max-age=${Math.floor(config.crl.intervalMs / 1000)}, must-revalidate`,
+        );
+      if (headers['if-none-match'] === tag) return reply.status(304).send();
+      return reply.type('application/pkix-crl').send(Buffer.from(crl.der));
+    },
+  );
+}

@@ -1,0 +1,81 @@
+export interface SnippetInput {
+  /** SPIRE's trust domain. */
+  readonly trustDomain: string;
+  /** Name of the file for the trust anchor on the SPIRE server. */
+  readonly anchor: 'root' | { readonly group: string };
+  /** How to get it: URL of the issuer. */
+  readonly issuerUrl: string;
+}
+
+export interface SpireSnippet {
+  /** HCL for spire-server. */
+  readonly server: string;
+  /** HCL for spire-agent. */
+  readonly agent: string;
+}
+
+/** The issuer's name is the one part of a leaf that its node cannot choose; anything but a node id is refused. */
+const AGENT_PATH_TEMPLATE =
+  '/x509pop/{{ if regexMatch `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$` .Issuer.CommonName }}{{ .Issuer.CommonName }}{{ else }}{{ fail `issuer is not a node CA` }}{{ end }}';
+
+/** What to put into SPIRE's configuration so that its x509pop attestor accepts the nodes of this PKI, and only them. */
+export function spireSnippet({ trustDomain, anchor, issuerUrl }: SnippetInput): SpireSnippet {
+  const bundle = `/etc/spire/${anchor === 'root' ? 'node-root' : `node-issuing-${anchor.group}`}.pem`;
+  const field = anchor === 'root' ? '.root' : `.groups["${anchor.group}"]`;
+  return {
+    server: serverSnippet(
+      trustDomain,
+      bundle,
+      `curl -s ${issuerUrl}/v1/authorities | jq -r '${field}' > ${bundle}`,
+    ),
+    agent: agentSnippet(trustDomain),
+  };
+}
+
+function serverSnippet(trustDomain: string, bundle: string, download: string): string {
+  return `# spire-server.conf: merge with what you have.
+#
+# ${bundle}: trust anchor of the nodes, for this plugin alone. Get it with
+#   ${download}
+# Never add it to SPIRE's trust bundle, nor use it as an UpstreamAuthority: whoever holds a node's
+# intermediate could then make any identity of ${trustDomain}.
+# Do not start spire-server with -expandEnv: it would change the $ in agent_path_template.
+server {
+  trust_domain = "${trustDomain}"
+
+  # A ban stops new SVIDs at once; those that are out live until they expire. Keep that short.
+  default_x509_svid_ttl = "10m"
+}
+
+plugins {
+  NodeAttestor "x509pop" {
+    plugin_data {
+      ca_bundle_path = "${bundle}"
+      max_intermediates = 2
+
+      # spiffe://${trustDomain}/spire/agent/x509pop/NODE-ID. Do not use subject, serial number or names
+      # of the leaf here or in selectors: nodes choose them.
+      agent_path_template = "${AGENT_PATH_TEMPLATE}"
+    }
+  }
+}
+`;
+}
+
+function agentSnippet(trustDomain: string): string {
+  return `# spire-agent.conf on the node: merge with what you have. Start spire-agent after node.pem exists;
+# it reads the file again whenever it attests.
+agent {
+  trust_domain = "${trustDomain}"
+}
+
+plugins {
+  NodeAttestor "x509pop" {
+    plugin_data {
+      private_key_path = "/run/assay-agent/node.pem"
+      certificate_path = "/run/assay-agent/node.pem"
+    }
+  }
+}
+`;
+}
