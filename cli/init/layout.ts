@@ -1,0 +1,25 @@
+import { join } from 'node:path';
+import type { ServiceName } from '../api.ts';
+
+/** Where everything of an installation is; docs/operations.md says what each file is for. */
+export function layoutOf(directory: string) {
+  const pki = join(directory, 'pki');
+  const admin = join(directory, 'admin');
+  const pair = (base: string) => ({ certificate: `${base}.crt`, key: `${base}.key` });
+  return {
+    directory,
+    pki,
+    admin,
+    config: join(directory, 'assay.yaml'),
+    serviceCa: pair(join(pki, 'service-ca')),
+    nodeRoot: pair(join(pki, 'node-root')),
+    service: (name: ServiceName) => pair(join(pki, name)),
+    issuing: (group: string) => pair(join(pki, `issuing-${group}`)),
+    adminCredential: pair(join(admin, 'admin')),
+    adminCa: join(admin, 'ca.crt'),
+    clientProfile: join(admin, 'client.yaml'),
+  };
+}
+
+export type Layout = ReturnType<typeof layoutOf>;
+export type KeyedFiles = Layout['serviceCa'];
