@@ -37,7 +37,7 @@ export class Lifecycle implements Closable {
 }
 
 /** Resolves at the first SIGTERM or SIGINT. A second one, or a close that takes too long, ends the process. */
-export async function untilSignal(logger: Logger): Promise<NodeJS.Signals> {
+export async function untilSignal(logger: Logger, deadlineMs = DEADLINE_MS): Promise<NodeJS.Signals> {
   const signal = await new Promise<NodeJS.Signals>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, resolve);
   });
@@ -46,6 +46,6 @@ export async function untilSignal(logger: Logger): Promise<NodeJS.Signals> {
   setTimeout(() => {
     logger.error('closing took too long');
     process.exit(1);
-  }, DEADLINE_MS).unref();
+  }, deadlineMs).unref();
   return signal;
 }

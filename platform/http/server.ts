@@ -192,14 +192,29 @@ async function authorise(request: FastifyRequest, identifier: Identifier, limit:
   );
 }
 
-// Streams end at once, answers under way get their time, then every connection is closed.
+const SWEEP_MS = 50;
+
+// Streams end at once; answers under way get their time, and their connections are closed as they fall idle, which
+// a closing server does not do by itself; then every connection is closed.
 function closeInTime(
-  server: { closeAllConnections(): void },
+  server: {
+    closeAllConnections(): void;
+    closeIdleConnections(): void;
+    once(event: 'close', listener: () => void): unknown;
+  },
   app: { addHook(name: 'preClose', hook: () => Promise<void>): unknown },
   deadlineMs: number,
 ): void {
   app.addHook('preClose', async () => {
     closeStreamsOf(server);
-    setTimeout(() => server.closeAllConnections(), deadlineMs).unref();
+    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+    const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs);
+    server.once('close', () => {
+      clearInterval(sweep);
+      clearTimeout(deadline);
+    });
+    // A server that never listened does not emit 'close'.
+    sweep.unref();
+    deadline.unref();
   });
 }
