@@ -1,3 +1,4 @@
+import { join, resolve } from 'node:path';
 import type { RandomBytes } from '../core/tpm/seed.ts';
 import type { Database } from '../platform/database/index.ts';
 import type { TlsMaterial } from '../platform/http/server.ts';
@@ -7,8 +8,8 @@ import type { Metrics } from '../platform/metrics.ts';
 import { createIssuerApp } from './app.ts';
 import { type BanTarget, banReconciler } from './bans/reconciler.ts';
 import { type IssuerConfig, type IssuerSection, resolveIssuerConfig } from './config.ts';
-import { writeCrlFile } from './crl/file.ts';
-import { publishCrl } from './crl/publisher.ts';
+import { crlFiles } from './crl/file.ts';
+import { publishAll } from './crl/publisher.ts';
 import { type Loop, startLoop } from './loop.ts';
 import { issuerMetrics } from './routes/deps.ts';
 import { type Authorities, openAuthorities } from './signer/authorities.ts';
@@ -22,8 +23,8 @@ export interface IssuerDependencies {
   readonly config: IssuerSection;
   readonly trustDomain: string;
   readonly nodesDomain: string;
-  /** Where node-root.crt and issuing-GROUP.{crt,key} are. */
-  readonly pkiDirectory: string;
+  /** The installation: pki/ is in it, and paths of the configuration are relative to it. */
+  readonly directory: string;
   /** Of the issuing CAs' keys, when they are encrypted. */
   readonly passphrase?: string;
   /** Its owner closes it. */
@@ -53,6 +54,7 @@ export async function startIssuer(
   const { database, logger, metrics, randomBytes, trustDomain, nodesDomain } = deps;
   const authorities = await openAuthorities({
     ...deps,
+    pkiDirectory: join(deps.directory, 'pki'),
     groups: [...config.groups.keys()],
     now: deps.clock(),
   });
@@ -92,20 +94,14 @@ function wakeAll(...loops: readonly Loop[]): void {
 }
 
 function startCrlLoop(
-  { database, logger }: IssuerDependencies,
+  { database, logger, directory }: IssuerDependencies,
   { crl }: IssuerConfig,
-  authorities: Authorities,
+  { groups }: Authorities,
 ): Loop {
+  const write = crl.directory === undefined ? undefined : crlFiles(resolve(directory, crl.directory));
   const store = crlStore(database);
-  const written = new Map<string, bigint>();
-  const run = async (): Promise<undefined> => {
-    for (const [group, signer] of authorities.groups) {
-      const published = await publishCrl(store, signer, crl);
-      if (!published || crl.directory === undefined || written.get(group) === published.number) continue;
-      await writeCrlFile(crl.directory, group, published.der);
-      written.set(group, published.number);
-    }
-  };
+  const run = async (): Promise<undefined> =>
+    void (await publishAll({ store, groups, schedule: crl, write }));
   return startLoop({ name: 'crl', run, intervalMs: crl.intervalMs, debounceMs: DEBOUNCE_MS, logger });
 }
 

@@ -12,7 +12,7 @@ export interface ConfigInput {
 const PORTS: Readonly<Record<ServiceName, number>> = { registrar: 8891, verifier: 8881, issuer: 8882 };
 
 /** URL of a service at the first host. */
-export function serviceUrl(service: ServiceName, [host = 'localhost']: readonly string[]): string {
+function serviceUrl(service: ServiceName, [host = 'localhost']: readonly string[]): string {
   return `https://${host.includes(':') ? `[${host}]` : host}:${PORTS[service]}`;
 }
 

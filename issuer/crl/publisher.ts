@@ -19,7 +19,7 @@ export interface RevokedCertificate {
 }
 
 /** What the next CRL is decided on, while nobody else can make one. */
-export interface CrlFacts {
+interface CrlFacts {
   readonly previous: PublishedCrl | undefined;
   /** The database's clock. */
   readonly now: Date;
@@ -51,6 +51,31 @@ const REASONS: Readonly<Record<NonNullable<RevokedCertificate['reason']>, Revoca
   retired: 'cessationOfOperation',
 };
 
+/** A part of the interval: timers and clocks do not tick together, and a round must not pass for nothing. */
+const DUE = 0.9;
+
+export interface PublishAllOptions {
+  readonly store: CrlStore;
+  readonly groups: ReadonlyMap<string, Signer>;
+  readonly schedule: CrlSchedule;
+  /** Where CRLs go besides the database. */
+  readonly write?: ((group: string, crl: PublishedCrl) => Promise<void>) | undefined;
+}
+
+/** One round over all issuing CAs. One that fails does not hold up another. @throws {AggregateError} at the end */
+export async function publishAll({ store, groups, schedule, write }: PublishAllOptions): Promise<void> {
+  const errors: unknown[] = [];
+  for (const [group, signer] of groups) {
+    try {
+      const published = await publishCrl(store, signer, schedule);
+      if (published) await write?.(group, published);
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw new AggregateError(errors, `${errors.length} of ${groups.size} CRLs failed`);
+}
+
 /**
  * Makes an issuing CA's next CRL when something was revoked, or when the last one is as old as the interval. Several
  * issuers may do so at once: whoever comes second finds nothing left to do.
@@ -63,7 +88,7 @@ export async function publishCrl(
   return store.next(signer.sha256, async ({ previous, now, revoked }) => {
     const contentSha256 = digestOf(revoked);
     const same = previous && equalBytes(previous.contentSha256, contentSha256);
-    if (same && now.getTime() - previous.thisUpdate.getTime() < schedule.intervalMs) return undefined;
+    if (same && now.getTime() - previous.thisUpdate.getTime() < DUE * schedule.intervalMs) return undefined;
     const request = requestOf({ previous, now, revoked }, schedule.lifetimeMs);
     const { number, thisUpdate, nextUpdate } = request;
     return { number, thisUpdate, nextUpdate, contentSha256, der: await signer.signCrl(request) };

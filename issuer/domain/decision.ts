@@ -23,7 +23,7 @@ export interface IssueFacts {
 }
 
 /** What a certificate may say. */
-export interface IssueGrant {
+interface IssueGrant {
   readonly granted: true;
   readonly epoch: number;
   readonly groupName: string;

@@ -22,13 +22,13 @@ export interface PreparedIssue {
   readonly subjectSpkiSha256: Uint8Array;
 }
 
-export interface RecordedIssue {
+interface RecordedIssue {
   readonly groupName: string;
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
 
-export interface IssueRules {
+interface IssueRules {
   readonly decide: (facts: IssueFacts) => IssueDecision;
   /** SHA-256 of the issuing CA's certificate that signs for a group. */
   readonly authorityOf: (groupName: string) => Uint8Array;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { toHex } from '../../../core/bytes/encoding.ts';
-import { publishCrl } from '../../../issuer/crl/publisher.ts';
+import { publishAll, publishCrl } from '../../../issuer/crl/publisher.ts';
 import type { CrlRequest } from '../../../issuer/signer/signer.ts';
 import { crlStore } from '../../../issuer/store/crls.ts';
 import { useDatabase } from '../support/database.ts';
@@ -146,4 +146,20 @@ test('when signing fails the last CRL stays', async () => {
   const broken = { ...ca, signCrl: () => Promise.reject(new Error('the token is gone')) };
   await expect(publishCrl(store, broken, NOW)).rejects.toThrow('the token is gone');
   expect((await store.current(ca.sha256))?.number).toBe(1n);
+});
+
+test('one CA that fails does not hold up another', async () => {
+  const [broken, ca] = [
+    { ...signer(), signCrl: () => Promise.reject(new Error('the token is gone')) },
+    signer(),
+  ];
+  const groups = new Map([
+    ['a', broken],
+    ['b', ca],
+  ]);
+  const written: string[] = [];
+  const write = async (group: string) => void written.push(group);
+  const round = publishAll({ store: crlStore(database()), groups, schedule: HOUR, write });
+  await expect(round).rejects.toThrow('1 of 2');
+  expect(written).toEqual(['b']);
 });

@@ -44,11 +44,11 @@ function dependencies(directory = base, groups: readonly string[] = ['web']) {
       groups: Object.fromEntries(
         groups.map((group) => [group, { 'key-modes': ['tpm' as const, 'delivered' as const] }]),
       ),
-      crl: { directory: join(base, 'crls') },
+      crl: { directory: 'crls' },
     },
     trustDomain: 'example.org',
     nodesDomain: 'nodes.example.org',
-    pkiDirectory: join(directory, 'pki'),
+    directory,
     database: database(),
     logger: silent,
     metrics: createMetrics(false),

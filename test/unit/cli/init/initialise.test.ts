@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Value from 'typebox/value';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import {
@@ -15,6 +16,8 @@ import { parseCertificate } from '../../../../core/x509/certificate.ts';
 import { renderGeneralName } from '../../../../core/x509/name-constraints.ts';
 import { parsePem } from '../../../../core/x509/pem.ts';
 import { pinOf } from '../../../../core/x509/spki.ts';
+import { IssuerSection, resolveIssuerConfig } from '../../../../issuer/config.ts';
+import { RegistrarConfig } from '../../../../registrar/config.ts';
 
 let base = '';
 let made: InitialiseSummary;
@@ -249,3 +252,10 @@ for (const [name, change] of wrong) {
     expect(existsSync(request.directory)).toBe(false);
   });
 }
+
+test('the services accept the configuration that is written', async () => {
+  const config = parse(readFileSync(made.config, 'utf8'));
+  expect([...Value.Errors(IssuerSection, config.issuer)]).toEqual([]);
+  expect([...Value.Errors(RegistrarConfig, config.registrar)]).toEqual([]);
+  expect(resolveIssuerConfig(config.issuer).groups.size).toBe(2);
+});
