@@ -26,7 +26,7 @@ export async function describeApi(app: App, service: string): Promise<void> {
 }
 
 /** The document. What it says of credentials is added here: the plugin stops at OpenAPI 3.0, without mutualTLS. */
-export function apiDocument(app: App): JsonObject {
+function apiDocument(app: App): JsonObject {
   const document: JsonObject = { ...app.swagger() };
   const paths = mapValues(Object(document.paths), (operations) =>
     mapValues(Object(operations), (operation) => ({ ...Object(operation), security: securityOf(operation) })),

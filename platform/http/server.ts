@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { Server } from 'node:https';
 import rateLimit from '@fastify/rate-limit';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import {
   type FastifyBaseLogger,
-  type FastifyInstance,
   type FastifyRequest,
   fastify,
   LogController,
@@ -62,7 +60,6 @@ export interface HttpServerOptions {
   readonly timeouts?: Partial<HttpTimeouts>;
 }
 
-export type HttpServer = FastifyInstance<Server, never, never, FastifyBaseLogger, TypeBoxTypeProvider>;
 export type App = ReturnType<typeof createHttpServer>;
 
 declare module 'fastify' {

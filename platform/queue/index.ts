@@ -14,7 +14,7 @@ export interface JobQueue {
   close(): Promise<void>;
 }
 
-export interface EnqueueOptions {
+interface EnqueueOptions {
   readonly delayMs?: number;
   readonly attempts?: number;
   /** First wait after a failure, doubled each time. */
@@ -23,11 +23,11 @@ export interface EnqueueOptions {
   readonly dedupeId?: string;
 }
 
-export interface WorkOptions {
+interface WorkOptions {
   readonly concurrency?: number;
 }
 
-export type JobHandler = (payload: unknown) => Promise<void>;
+type JobHandler = (payload: unknown) => Promise<void>;
 
 /** Where jobs live: Redis when there is one, else PostgreSQL (schema `bullmq`). */
 export type QueuePlace =

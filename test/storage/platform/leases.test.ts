@@ -87,3 +87,26 @@ test('many that tend at once never hold the same shard', async () => {
   expect(rows.reduce((sum, row) => sum + Number(row.shards), 0)).toBe(SHARDS);
   expect(rows.every((row) => Number(row.shards) <= 3)).toBe(true);
 });
+
+test('a fence is of one owner for ever, while owners stall, leave and come back', async () => {
+  const holders = new Map<string, string>();
+  const work = async (seed: number): Promise<void> => {
+    const owner = randomUUID();
+    const leases = shardLeases(database(), owner, SHARDS, 60);
+    for (let round = 0; round < 12; round += 1) {
+      for (const { shard, fence } of await leases.tend()) {
+        const key = `${shard}:${fence}`;
+        const holder = holders.get(key) ?? owner;
+        expect({ key, holder }).toEqual({ key, holder: owner });
+        holders.set(key, owner);
+      }
+      // Some tend in time, some come too late, some leave in order.
+      if ((round + seed) % 4 === 3) await sleep(90);
+      else if ((round + seed) % 4 === 1) await leases.release();
+      else await sleep(10);
+    }
+  };
+  await Promise.all([0, 1, 2, 3].map(work));
+  expect(new Set(holders.values()).size).toBe(4);
+  expect(holders.size).toBeGreaterThan(SHARDS);
+});

@@ -124,8 +124,8 @@ test('a directory that another process uses is refused', async () => {
 test('a postmaster.pid whose number belongs to another program now does not stop the start', async () => {
   await (await start()).stop();
   // A live process of the user that PostgreSQL would ask about, and not one of its ancestors.
-  const drop = root ? ['--reuid', '65534', '--regid', '65534', '--clear-groups'] : [];
-  const other = spawn('setpriv', [...drop, 'sleep', '60'], { stdio: 'ignore', cwd: '/' });
+  const [program, ...args] = asPostgresUser(['sleep', '60']);
+  const other = spawn(program, args, { stdio: 'ignore', cwd: '/' });
   const file = join(directory, 'data', 'postmaster.pid');
   await writeFile(file, `${other.pid}\n${join(directory, 'data')}\n0\n5432\n${directory}\n\n`);
   if (root) await chown(file, 65534, 65534);

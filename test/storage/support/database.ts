@@ -3,7 +3,7 @@ import { afterAll, beforeAll, inject } from 'vitest';
 import { type Database, type DatabaseConnection, openDatabase } from '../../../platform/database/index.ts';
 import { asAdmin, inDatabase, silent } from './server.ts';
 
-export { inDatabase, migrationsDirectory, silent } from './server.ts';
+export { migrationsDirectory, silent } from './server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
