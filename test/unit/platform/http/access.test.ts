@@ -1,6 +1,7 @@
+import { X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Access, mayAccess, type Principal } from '../../../../platform/http/principal.ts';
+import { type Access, Identifier, mayAccess, type Principal } from '../../../../platform/http/principal.ts';
 import { createHttpServer } from '../../../../platform/http/server.ts';
 import { createAuthority, createSelfSigned, type Identity } from './certificates.ts';
 import { agentFor, ask, NODE_ID, ROUTES, silent, startToyServer, type ToyServer } from './toy-server.ts';
@@ -152,4 +153,15 @@ test('without TLS everybody is anonymous', async () => {
 test('a service is let in by its own name only', () => {
   expect(mayAccess({ kind: 'service', name: 'verifier' }, ['service:issuer'])).toBe(false);
   expect(mayAccess({ kind: 'admin', name: 'service:issuer' }, ['service:issuer'])).toBe(false);
+});
+
+test('a role ends with its certificate, also on a connection that stays open', async () => {
+  const admin = people.get('admin')?.identity;
+  const certificate = new X509Certificate(admin?.certificate ?? '');
+  let now = certificate.validToDate.getTime() - 1;
+  const identifier = new Identifier(undefined, () => now);
+  const socket = { authorized: true, getPeerX509Certificate: () => certificate };
+  expect(await identifier.identify(socket)).toEqual({ kind: 'admin', name: 'ada' });
+  now += 1;
+  expect(await identifier.identify(socket)).toEqual(anonymous);
 });
