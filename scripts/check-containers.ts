@@ -24,18 +24,23 @@ const Compose = Type.Object({
 });
 
 const problems: string[] = [];
-const compose = Value.Parse(Compose, parse(readFileSync(`${root}/docker-compose.yml`, 'utf8'), { merge: true }));
+const compose = Value.Parse(
+  Compose,
+  parse(readFileSync(`${root}/docker-compose.yml`, 'utf8'), { merge: true }),
+);
 for (const [name, service] of Object.entries(compose.services)) {
   if (!service.build && !service.image) problems.push(`service ${name} has neither build nor image`);
   for (const secret of service.secrets ?? []) {
     if (!(secret in compose.secrets)) problems.push(`service ${name} uses the unknown secret ${secret}`);
   }
   for (const other of Object.keys(service.depends_on ?? {})) {
-    if (!(other in compose.services)) problems.push(`service ${name} depends on the unknown service ${other}`);
+    if (!(other in compose.services))
+      problems.push(`service ${name} depends on the unknown service ${other}`);
   }
   for (const volume of service.volumes ?? []) {
     const [source = ''] = volume.split(':');
-    if (!source.startsWith('.') && !(source in compose.volumes)) problems.push(`service ${name} uses the unknown volume ${source}`);
+    if (!source.startsWith('.') && !(source in compose.volumes))
+      problems.push(`service ${name} uses the unknown volume ${source}`);
   }
 }
 for (const name of ['registrar', 'verifier', 'issuer', 'postgres', 'redis']) {
@@ -51,5 +56,6 @@ for (const [, sources = ''] of dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm
 }
 
 for (const problem of problems) console.error(problem);
-if (problems.length === 0) console.log(`docker-compose.yml: ${Object.keys(compose.services).length} services, Dockerfile: ok`);
+if (problems.length === 0)
+  console.log(`docker-compose.yml: ${Object.keys(compose.services).length} services, Dockerfile: ok`);
 process.exitCode = problems.length === 0 ? 0 : 1;

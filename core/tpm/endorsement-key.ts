@@ -3,7 +3,7 @@ import type { Finding } from '../finding.ts';
 import type { HashName } from './constants.ts';
 import type { EccCurve } from './curve.ts';
 import { type TpmaObject, tpmaObject } from './object-attributes.ts';
-import type { RsaKeyBits, TpmtPublic } from './public.ts';
+import type { RsaKeyBits, TpmtPublic, TpmtPublicEcc } from './public.ts';
 import { weaknessOf } from './weak-key.ts';
 
 /** PolicyA (TCG EK Credential Profile 2.5, B.6.2): TPM2_PolicySecret with the endorsement hierarchy. */
@@ -109,7 +109,7 @@ function rsaTemplate(keyBits: RsaKeyBits, common: EkCommon, unique = new Uint8Ar
   return { type: 'rsa', ...common, scheme: { type: 'null' }, keyBits, exponent: 0, unique };
 }
 
-function eccTemplate(curve: EccCurve, common: EkCommon, coordinate = new Uint8Array()): TpmtPublic {
+function eccTemplate(curve: EccCurve, common: EkCommon, coordinate = new Uint8Array()): TpmtPublicEcc {
   const unique = { x: coordinate, y: coordinate };
   return { type: 'ecc', ...common, scheme: { type: 'null' }, curve, kdf: { type: 'null' }, unique };
 }
