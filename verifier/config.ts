@@ -1,0 +1,62 @@
+import Type, { type Static } from 'typebox';
+import { DURATION_PATTERN, parseDuration } from '../core/duration.ts';
+import { AssayError } from '../core/errors.ts';
+import { parseListen } from '../platform/config.ts';
+
+const Duration = (standard: string, description: string) =>
+  Type.Optional(Type.String({ pattern: DURATION_PATTERN, default: standard, description }));
+const Count = (standard: number, minimum: number, description: string) =>
+  Type.Optional(Type.Integer({ minimum, default: standard, description }));
+
+/** The section `verifier` of assay.yaml. */
+export const VerifierSection = Type.Object(
+  {
+    listen: Type.String(),
+    url: Type.String({ pattern: '^https://[^\\s/]+$' }),
+    dial: Type.Array(Type.String(), {
+      minItems: 1,
+      description: 'CIDR ranges where agents may be; nothing else is ever connected to',
+    }),
+    concurrency: Count(500, 1, 'Attestations at the same time'),
+    'concurrent-handshakes': Count(64, 1, 'Of these, those that open a connection'),
+    timeout: Duration('10s', 'How long an agent has for its whole answer'),
+    'max-answer-bytes': Count(8 * 1024 * 1024, 4096, 'Longest answer of an agent'),
+    lease: Duration('15s', 'After how long another verifier takes over the nodes of one that died'),
+    'keep-evidence-every': Count(1, 0, "Of a node's passes the n-th has its evidence kept; 0: none"),
+  },
+  { additionalProperties: false },
+);
+export type VerifierSection = Static<typeof VerifierSection>;
+
+export interface VerifierConfig {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly url: string;
+  readonly dial: readonly string[];
+  readonly concurrency: number;
+  readonly coldConcurrency: number;
+  readonly timeoutMs: number;
+  readonly maxAnswerBytes: number;
+  readonly leaseMs: number;
+  readonly evidenceEvery: number;
+}
+
+const SHORTEST_LEASE_MS = 500;
+
+/** The section with its defaults and with numbers for texts. @throws {AssayError} `invalid-config` */
+export function resolveVerifierConfig(section: VerifierSection): VerifierConfig {
+  const leaseMs = parseDuration(section.lease ?? '15s');
+  if (leaseMs < SHORTEST_LEASE_MS) {
+    throw new AssayError('invalid-config', `verifier.lease: ${section.lease} is shorter than 500ms`);
+  }
+  return {
+    listen: parseListen(section.listen),
+    url: section.url,
+    dial: section.dial,
+    concurrency: section.concurrency ?? 500,
+    coldConcurrency: section['concurrent-handshakes'] ?? 64,
+    timeoutMs: parseDuration(section.timeout ?? '10s'),
+    maxAnswerBytes: section['max-answer-bytes'] ?? 8 * 1024 * 1024,
+    leaseMs,
+    evidenceEvery: section['keep-evidence-every'] ?? 1,
+  };
+}

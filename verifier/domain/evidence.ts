@@ -1,0 +1,83 @@
+import { printable, toBase64, toHex } from '../../core/bytes/encoding.ts';
+import { ParseError } from '../../core/errors.ts';
+import { parsePcrBlob } from '../../core/messages/keylime/pcr-blob.ts';
+import { parseQuoteString } from '../../core/messages/keylime/quote-string.ts';
+import type { HashName } from '../../core/tpm/constants.ts';
+import type { TpmtPublic } from '../../core/tpm/public.ts';
+import { appraiseQuote, type QuoteAppraisal } from '../../core/tpm/quote.ts';
+import { evaluateChannel } from './channel.ts';
+
+/** What a node was asked, and by what its answer is judged. */
+export interface QuoteRequest {
+  readonly nonce: string;
+  readonly bank: HashName;
+  /** Exactly these, PCR 16 among them. */
+  readonly pcrs: readonly number[];
+  readonly akPublic: TpmtPublic;
+  /** What PCR 16 must hold; absent where no channel is claimed. */
+  readonly channel?: Uint8Array;
+}
+
+/** The evidence of a verdict as it is kept: enough to judge it again without the node. */
+export interface StoredEvidence {
+  readonly format: 'keylime-quote/1';
+  readonly nonce: string;
+  readonly bank: HashName;
+  readonly pcrs: readonly number[];
+  /** TPM2B_PUBLIC. */
+  readonly akPublic: string;
+  /** Hex; what PCR 16 had to be. */
+  readonly channel: string;
+  /** As the node sent it; what is not even text of that form stands escaped. */
+  readonly quote: string;
+}
+
+/** Parses and verifies a quote in Keylime's form; what does not parse is a finding like any other. */
+export function readQuote(text: string, request: QuoteRequest): QuoteAppraisal {
+  const { nonce, bank, pcrs, akPublic, channel } = request;
+  const appraisal = parseAndAppraise(text, { nonce: Buffer.from(nonce), bank, pcrs, akPublic });
+  if (!appraisal.ok || channel === undefined) return appraisal;
+  const findings = evaluateChannel(appraisal.quote.pcrs, channel);
+  return findings.length > 0 ? { ok: false, findings } : appraisal;
+}
+
+function parseAndAppraise(
+  text: string,
+  { nonce, bank, pcrs, akPublic }: Omit<QuoteRequest, 'nonce' | 'channel'> & { readonly nonce: Uint8Array },
+): QuoteAppraisal {
+  try {
+    const { attest, signature, pcrBlob } = parseQuoteString(text);
+    const { values } = parsePcrBlob(pcrBlob);
+    return appraiseQuote({
+      akPublic,
+      attest,
+      signature,
+      nonce,
+      pcrValues: values,
+      selection: { bank, pcrs },
+    });
+  } catch (error) {
+    if (!(error instanceof ParseError)) throw error;
+    return { ok: false, findings: [{ rule: error.rule, message: error.message }] };
+  }
+}
+
+const QUOTE_FORM = /^[A-Za-z0-9+/=:]*$/;
+const MAX_KEPT_CHARACTERS = 64 * 1024;
+
+export function storedEvidence(
+  quote: string,
+  request: Required<Omit<QuoteRequest, 'akPublic'>>,
+  akPublic: Uint8Array,
+): StoredEvidence {
+  const kept = quote.slice(0, MAX_KEPT_CHARACTERS);
+  return {
+    format: 'keylime-quote/1',
+    nonce: request.nonce,
+    bank: request.bank,
+    pcrs: request.pcrs,
+    akPublic: toBase64(akPublic),
+    channel: toHex(request.channel),
+    quote: QUOTE_FORM.test(kept) ? kept : printable(kept),
+  };
+}

@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto';
+import { SHARD_COUNT } from '../core/identity.ts';
+import type { RandomBytes } from '../core/tpm/seed.ts';
+import type { Database } from '../platform/database/index.ts';
+import { PinnedPool } from '../platform/http/pinned-pool.ts';
+import type { TlsMaterial } from '../platform/http/server.ts';
+import { shardLeases } from '../platform/leases.ts';
+import { Lifecycle } from '../platform/lifecycle.ts';
+import type { Logger } from '../platform/logging.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { JobQueue } from '../platform/queue/index.ts';
+import type { appraise } from '../policies/appraise.ts';
+import { createVerifierApp } from './app.ts';
+import { ATTEST_CHANNEL } from './attest-once.ts';
+import { resolveVerifierConfig, type VerifierConfig, type VerifierSection } from './config.ts';
+import { openEventFeed } from './event-feed.ts';
+import { verifierMetrics } from './metrics.ts';
+import { enqueueNotice, workNotices } from './notify-job.ts';
+import { PollingEngine } from './polling/engine.ts';
+import { type PolicyBook, policyBook } from './polling/policy-book.ts';
+import { POLICY_CHANNEL } from './store/policies.ts';
+import { keylimePull } from './transport/keylime-pull.ts';
+
+export type { VerifierSection } from './config.ts';
+
+export interface VerifierDependencies {
+  readonly config: VerifierSection;
+  /** Migrated. Its owner closes it. */
+  readonly database: Database;
+  /** Its owner closes it. */
+  readonly queue: JobQueue;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** The certificate is also what agents accept the verifier by. */
+  readonly tls: TlsMaterial;
+  readonly randomBytes: RandomBytes;
+  /** Milliseconds of a clock that never goes back: `performance.now`. */
+  readonly monotonicNow?: () => number;
+  /** In place of the real one, for tests of what happens when it throws. */
+  readonly appraise?: typeof appraise;
+}
+
+export interface Verifier {
+  readonly url: string;
+  /** Numbers of the polling engine, for benchmarks and tests. */
+  readonly stats: PollingEngine['stats'];
+  close(): Promise<void>;
+}
+
+const ATTEST_SLACK_MS = 3000;
+
+/** Starts a verifier: any number of them share the nodes of one database. */
+export async function startVerifier(deps: VerifierDependencies): Promise<Verifier> {
+  const config = resolveVerifierConfig(deps.config);
+  const { database, logger } = deps;
+  const parts = new Lifecycle(logger);
+  try {
+    const { certificate, key } = deps.tls;
+    const pool = parts.own('agents', new PinnedPool({ certificate, key, dial: config.dial }));
+    const policies = policyBook(database, logger);
+    await policies.refresh();
+    const notify = (nodeId: string, epoch: number) =>
+      enqueueNotice(deps.queue, { nodeId, epoch }).catch((error: unknown) => {
+        logger.warn({ err: error, node: nodeId }, 'an agent could not be told; it hears it from the issuer');
+      });
+    const engine = createEngine(deps, config, { policies, pool, notify });
+    const events = parts.own('events', await openEventFeed(database, logger));
+    const attestTimeoutMs = config.timeoutMs + ATTEST_SLACK_MS;
+    const app = await createVerifierApp(
+      { tls: deps.tls, logger },
+      { database, events, notify, attestTimeoutMs, logger },
+      deps.metrics,
+    );
+    parts.own('http', app);
+    await workNotices(deps.queue, database, pool);
+    await listen(parts, database, engine, policies, logger);
+    await engine.start();
+    parts.own('engine', engine);
+    const address = await app.listen(config.listen);
+    // Port 0 is whatever was free.
+    const url = config.listen.port === 0 ? address : config.url;
+    logger.info({ url, ...engine.stats }, 'verifier is ready');
+    return {
+      url,
+      get stats() {
+        return engine.stats;
+      },
+      close: () => parts.close(),
+    };
+  } catch (error) {
+    await parts.close();
+    throw error;
+  }
+}
+
+interface EngineParts {
+  readonly policies: PolicyBook;
+  readonly pool: PinnedPool;
+  readonly notify: (nodeId: string, epoch: number) => Promise<void>;
+}
+
+function createEngine(
+  deps: VerifierDependencies,
+  config: VerifierConfig,
+  { policies, pool, notify }: EngineParts,
+): PollingEngine {
+  const { database, logger, randomBytes, appraise } = deps;
+  const owner = randomUUID();
+  const metrics = verifierMetrics(deps.metrics);
+  const engine = new PollingEngine({
+    ...{ config, database, owner, policies, randomBytes, logger },
+    leases: shardLeases(database, owner, SHARD_COUNT, config.leaseMs),
+    source: keylimePull({ pool, timeoutMs: config.timeoutMs, maxBytes: config.maxAnswerBytes }),
+    now: deps.monotonicNow ?? (() => performance.now()),
+    random: Math.random,
+    onTrustEnded: ({ record: { id } }, { findings }, { epoch, standing }) => {
+      logger.info({ node: id, standing, reasons: findings }, 'trust has ended');
+      void notify(id, epoch);
+    },
+    onVerdict: metrics.verdict,
+    onBatch: metrics.batch,
+    ...(appraise ? { appraise } : {}),
+  });
+  metrics.watch(engine);
+  return engine;
+}
+
+/** What others change comes as notices; an empty one means that some may be lost. */
+async function listen(
+  parts: Lifecycle,
+  database: Database,
+  engine: PollingEngine,
+  policies: PolicyBook,
+  logger: Logger,
+): Promise<void> {
+  const followPolicies = async () => {
+    if (await policies.refresh()) engine.policiesChanged();
+  };
+  const orWarn = (work: Promise<void>) =>
+    void work.catch((error: unknown) => logger.warn({ err: error }, 'a notice could not be followed'));
+  const onNode = (id: string) => (id === '' ? orWarn(engine.everythingChanged()) : engine.nodeChanged(id));
+  parts.own('nodes', await database.listen('assay_node', onNode));
+  parts.own('attest', await database.listen(ATTEST_CHANNEL, (id) => engine.attestNow(id)));
+  parts.own('policies', await database.listen(POLICY_CHANNEL, () => orWarn(followPolicies())));
+  const refresh = setInterval(() => orWarn(followPolicies()), POLICY_REFRESH_MS);
+  parts.own('policy refresh', { close: async () => clearInterval(refresh) });
+}
+
+/** A notice can get lost with its connection. */
+const POLICY_REFRESH_MS = 60_000;

@@ -1,0 +1,204 @@
+import { isNodeId, shardOf } from '../../core/identity.ts';
+import type { RandomBytes } from '../../core/tpm/seed.ts';
+import type { Database } from '../../platform/database/index.ts';
+import type { ShardLeases } from '../../platform/leases.ts';
+import type { Logger } from '../../platform/logging.ts';
+import type { VerifierConfig } from '../config.ts';
+import { Scheduler } from '../scheduler/scheduler.ts';
+import { ShardKeeper } from '../scheduler/shard-keeper.ts';
+import { firstDelay, type Random, UNASSIGNED } from '../scheduler/timing.ts';
+import { recordFail } from '../store/fails.ts';
+import { clearPreviousContact, type LoadedNode, loadNodes, loadShards } from '../store/nodes.ts';
+import { writeResults } from '../store/results.ts';
+import type { EvidenceSource } from '../transport/evidence-source.ts';
+import { type AttesterOptions, attester } from './attester.ts';
+import { cloneProbe } from './clone-probe.ts';
+import { NodeRegistry, refreshNode } from './node-registry.ts';
+import type { PolicyBook } from './policy-book.ts';
+import type { PolledNode } from './polled-node.ts';
+import { type PollerOptions, poller } from './poller.ts';
+import { Reloader } from './reloader.ts';
+import { ResultWriter } from './result-writer.ts';
+
+export interface EngineOptions {
+  readonly config: Pick<VerifierConfig, 'concurrency' | 'coldConcurrency' | 'leaseMs' | 'evidenceEvery'>;
+  readonly database: Database;
+  /** Random UUID of this process, which holds the leases. */
+  readonly owner: string;
+  readonly leases: ShardLeases;
+  readonly policies: PolicyBook;
+  readonly source: EvidenceSource;
+  readonly randomBytes: RandomBytes;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number;
+  readonly random: Random;
+  readonly onTrustEnded: AttesterOptions['onTrustEnded'];
+  readonly onVerdict: AttesterOptions['onVerdict'];
+  readonly onBatch: (rows: number) => void;
+  readonly logger: Logger;
+  readonly appraise?: PollerOptions['appraise'];
+}
+
+/** Attests the nodes of the shards that this process holds. */
+export class PollingEngine {
+  readonly #options: EngineOptions;
+  readonly #nodes = new NodeRegistry();
+  readonly #keeper: ShardKeeper;
+  readonly #scheduler: Scheduler<PolledNode>;
+  readonly #results: ResultWriter;
+  readonly #reloader: Reloader;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    const { config, leases, now, logger } = options;
+    this.#reloader = new Reloader((ids) => this.#reload(ids), logger);
+    this.#keeper = new ShardKeeper({
+      ...{ leases, leaseMs: config.leaseMs, now, logger },
+      onGained: (shards) => this.#gain(shards),
+      onLost: (shards) => this.#lose(shards),
+      onSure: (sure) => (sure ? this.#scheduler.resume() : this.#scheduler.pause()),
+    });
+    this.#results = this.#createWriter();
+    this.#scheduler = new Scheduler({
+      ...{ now, logger, concurrency: config.concurrency, coldConcurrency: config.coldConcurrency },
+      setTimer: (wake, ms) => {
+        const timer = setTimeout(wake, ms);
+        return () => clearTimeout(timer);
+      },
+      delayAfterError: UNASSIGNED.intervalMs,
+      poll: this.#createAttester(),
+    });
+  }
+
+  get stats() {
+    const { size: nodes } = this.#nodes;
+    const { inFlight, lateness } = this.#scheduler;
+    return {
+      nodes,
+      inFlight,
+      latenessMs: lateness,
+      shards: this.#keeper.size,
+      unwritten: this.#results.size,
+    };
+  }
+
+  start(): Promise<void> {
+    return this.#keeper.start();
+  }
+
+  async close(): Promise<void> {
+    await this.#scheduler.close();
+    await this.#results.close();
+    await this.#reloader.close();
+    await this.#keeper.close();
+  }
+
+  /** Somebody changed this node: it is read again, if it is ours. */
+  nodeChanged(id: string): void {
+    if (isNodeId(id) && this.#keeper.leaseOf(shardOf(id))) this.#reloader.add(id);
+  }
+
+  /** Notices may have been lost: everything is read again. */
+  async everythingChanged(): Promise<void> {
+    const { shards } = this.#keeper;
+    const known = new Set([...this.#nodes.all()].map(({ record }) => record.id));
+    if (shards.length === 0) return;
+    const loaded = await loadShards(this.#options.database, shards, this.#options.now);
+    this.#follow(known, loaded);
+  }
+
+  /** Asks a node now, if it is ours. */
+  attestNow(id: string): void {
+    const node = this.#nodes.get(id);
+    if (node) this.#scheduler.schedule(node, 0);
+  }
+
+  /** Nodes may have another policy: all are asked, each within its interval. */
+  policiesChanged(): void {
+    const now = this.#options.now();
+    for (const node of this.#nodes.all()) this.#schedule(node, node.trust.trustedUntil - now);
+  }
+
+  #createWriter(): ResultWriter {
+    const { config, database, owner, now, onBatch, logger } = this.#options;
+    return new ResultWriter({
+      ...{ now, onBatch, logger, evidenceEvery: config.evidenceEvery },
+      write: (render) => writeResults(database, owner, render),
+      fenceOf: (shard) => this.#keeper.leaseOf(shard)?.fence,
+      onStale: (id) => this.nodeChanged(id),
+    });
+  }
+
+  #createAttester() {
+    const { database, leases, policies, source, now, randomBytes, logger } = this.#options;
+    const probe = { source, randomBytes, now };
+    return attester({
+      ...this.#options,
+      poll: poller({
+        ...this.#options,
+        policies,
+        probeClone: cloneProbe({ ...probe, clear: (record) => clearPreviousContact(database, record) }),
+        onFault: (error, node) => logger.error({ err: error, node }, 'an attestation failed inside'),
+      }),
+      results: this.#results,
+      recordFail: async (failure) => {
+        const lease = this.#keeper.leaseOf(failure.record.shard);
+        return lease && recordFail(database, leases, lease, failure, () => now() - failure.askedAt);
+      },
+      onTrustEnded: (node, failure, end) => {
+        if (end.standing === 'banned') this.#drop(node);
+        this.#options.onTrustEnded(node, failure, end);
+      },
+      onStale: (id) => this.nodeChanged(id),
+    });
+  }
+
+  async #gain(shards: readonly number[]): Promise<void> {
+    const loaded = await loadShards(this.#options.database, shards, this.#options.now);
+    for (const one of loaded) this.#add(one);
+  }
+
+  #lose(shards: readonly number[]): void {
+    for (const shard of shards) {
+      for (const node of this.#nodes.inShard(shard)) this.#drop(node);
+    }
+  }
+
+  async #reload(ids: readonly string[]): Promise<void> {
+    const loaded = await loadNodes(this.#options.database, ids, this.#options.now);
+    this.#follow(new Set(ids), loaded);
+  }
+
+  #follow(asked: ReadonlySet<string>, loaded: readonly LoadedNode[]): void {
+    const found = new Set(loaded.map(({ record }) => record.id));
+    for (const id of asked) {
+      const node = this.#nodes.get(id);
+      if (node && !found.has(id)) this.#drop(node);
+    }
+    for (const one of loaded) {
+      const node = this.#nodes.get(one.record.id);
+      if (!node) this.#add(one);
+      else if (refreshNode(node, one)) this.#scheduler.schedule(node, 0);
+    }
+  }
+
+  #add(loaded: LoadedNode): void {
+    const { id, shard } = loaded.record;
+    // It may be known from a notice that came while its shard was read, and the shard may be lost since.
+    if (this.#nodes.get(id) || !this.#keeper.leaseOf(shard)) return;
+    this.#schedule(this.#nodes.add(loaded), loaded.trustLeftMs);
+  }
+
+  #schedule(node: PolledNode, trustLeftMs: number): void {
+    const { policies, random } = this.#options;
+    const { intervalMs } = policies.policyFor(node.record)?.policy.freshness ?? UNASSIGNED;
+    this.#scheduler.schedule(node, firstDelay(trustLeftMs, intervalMs, random));
+  }
+
+  #drop(node: PolledNode): void {
+    this.#scheduler.remove(node);
+    this.#nodes.remove(node);
+    this.#results.discard(node.record.id);
+    this.#options.source.forget(node.record.id);
+  }
+}

@@ -1,0 +1,126 @@
+import type { Finding } from '../../core/finding.ts';
+import type { RandomBytes } from '../../core/tpm/seed.ts';
+import { appraise } from '../../policies/appraise.ts';
+import type { Verdict } from '../../policies/verdict.ts';
+import { readQuote, type StoredEvidence, storedEvidence } from '../domain/evidence.ts';
+import { makeNonce } from '../domain/nonce.ts';
+import { effectOf } from '../domain/transition.ts';
+import type { EvidenceSource } from '../transport/evidence-source.ts';
+import type { CloneProbe } from './clone-probe.ts';
+import type { Extension, Failure, Judgement } from './judgement.ts';
+import type { AssignedPolicy, PolicyBook } from './policy-book.ts';
+import { identityOf, type NodeIdentity, type PolledNode } from './polled-node.ts';
+
+export interface PollerOptions {
+  readonly policies: PolicyBook;
+  readonly source: EvidenceSource;
+  readonly probeClone: CloneProbe;
+  readonly randomBytes: RandomBytes;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number;
+  /** Told of faults of ours, which become the verdict `internal`. */
+  readonly onFault: (error: unknown, nodeId: string) => void;
+  /** In place of the real one, for tests of what happens when it throws. */
+  readonly appraise?: typeof appraise | undefined;
+}
+
+export type Poller = (node: PolledNode) => Promise<Judgement>;
+
+type Basis = Pick<Extension, 'record' | 'epoch' | 'askedAt' | 'policy'>;
+
+/** One attestation of one node, from the nonce to what is to be recorded. It never throws (rule `api.total`). */
+export function poller(options: PollerOptions): Poller {
+  const { policies, now, onFault } = options;
+  return async (node) => {
+    const basis = { record: node.record, epoch: node.trust.epoch, askedAt: now() };
+    const assigned = policies.policyFor(node.record);
+    if (!assigned) return undecided(basis, 'policy.missing', 'no policy is assigned to this node');
+    const judged = { ...basis, policy: { name: assigned.name, version: assigned.version } };
+    try {
+      return await attest(options, node, assigned, judged);
+    } catch (error) {
+      onFault(error, node.record.id);
+      return undecided(judged, 'internal', 'the verifier could not finish; see its log');
+    }
+  };
+}
+
+async function attest(
+  options: PollerOptions,
+  node: PolledNode,
+  assigned: AssignedPolicy,
+  basis: Basis,
+): Promise<Judgement> {
+  node.identity ??= identityOf(node.record);
+  const { identity } = node;
+  if (!identity) return undecided(basis, 'node.identity', 'the node registered without a TLS certificate');
+  const { bank } = assigned.policy.pcrs;
+  const nonce = makeNonce(options.randomBytes);
+  const { apiVersion, akPublic } = node.record;
+  const answer = await options.source.ask(identity.peer, { nonce, mask: assigned.mask, apiVersion });
+  if (!answer.came) return { ...basis, kind: 'undecided', findings: [answer.finding] };
+  const channel = identity.channel(bank);
+  const request = { nonce, bank, pcrs: assigned.pcrs, akPublic: identity.akPublic, channel };
+  const quote = readQuote(answer.quote, request);
+  const evidence = storedEvidence(answer.quote, request, akPublic);
+  const history = node.clock ? { clock: node.clock } : {};
+  const verdict = (options.appraise ?? appraise)(assigned.policy, { quote }, history);
+  const judgement = judge(basis, assigned, verdict, evidence, node.passes);
+  if (judgement.kind !== 'extend' || !basis.record.previousContact) return judgement;
+  return refuseClone(options, judgement, assigned, identity);
+}
+
+function judge(
+  basis: Basis,
+  { policy }: AssignedPolicy,
+  verdict: Verdict,
+  evidence: StoredEvidence,
+  passNumber: number,
+): Judgement {
+  if (verdict.outcome === 'inconclusive') return { ...basis, kind: 'undecided', findings: verdict.findings };
+  const { findings } = verdict;
+  if (verdict.outcome === 'fail') {
+    const effect = effectOf(verdict, policy.reaction);
+    // The clock of evidence that is not sound is not the node's.
+    const clock = verdict.byPolicy ? verdict.clock : undefined;
+    if (effect !== 'report') {
+      return { ...basis, kind: 'fail', findings, effect, evidence, ...(clock ? { clock } : {}) };
+    }
+    if (clock) {
+      const reported = { outcome: 'fail', findings, clock, evidence, rebooted: false, passNumber } as const;
+      return extension(basis, policy, reported);
+    }
+    throw new TypeError('a policy that reports judged evidence without a clock');
+  }
+  const { clock, rebooted } = verdict;
+  return extension(basis, policy, { outcome: 'pass', findings, clock, rebooted, evidence, passNumber });
+}
+
+function extension(
+  basis: Basis,
+  policy: AssignedPolicy['policy'],
+  found: Pick<Extension, 'outcome' | 'findings' | 'clock' | 'rebooted' | 'evidence' | 'passNumber'>,
+): Extension {
+  return { ...basis, ...found, kind: 'extend', trustForMs: policy.freshness.trustForMs };
+}
+
+/** Rule `id.clone`: before a moved node is trusted, nobody may answer where it was before. */
+async function refuseClone(
+  { probeClone, now }: PollerOptions,
+  judgement: Extension,
+  assigned: AssignedPolicy,
+  identity: NodeIdentity,
+): Promise<Extension | Failure> {
+  const reading = { clock: judgement.clock, asked: judgement.askedAt, answered: now() };
+  const found = await probeClone({ record: judgement.record, identity, assigned, reading });
+  if (!found) return judgement;
+  const { finding, evidence: otherEvidence } = found;
+  const { record, epoch, askedAt, policy, evidence } = judgement;
+  const basis = { record, epoch, askedAt, ...(policy ? { policy } : {}) };
+  return { ...basis, kind: 'fail', findings: [finding], effect: 'ban', evidence, otherEvidence };
+}
+
+function undecided(basis: Basis, rule: string, message: string): Judgement {
+  const finding: Finding = { rule, message };
+  return { ...basis, kind: 'undecided', findings: [finding] };
+}

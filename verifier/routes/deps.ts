@@ -1,0 +1,14 @@
+import type { Database } from '../../platform/database/index.ts';
+import type { Logger } from '../../platform/logging.ts';
+import type { EventFeed } from '../event-feed.ts';
+
+/** What the verifier's routes work with. */
+export interface RoutesDeps {
+  readonly database: Database;
+  readonly events: EventFeed;
+  /** Has an agent told that its trust has ended. */
+  readonly notify: (nodeId: string, epoch: number) => Promise<void>;
+  /** How long a person waits for a verdict that was asked for. */
+  readonly attestTimeoutMs: number;
+  readonly logger: Logger;
+}

@@ -1,0 +1,77 @@
+import Type from 'typebox';
+import { Instant } from '../../core/messages/common.ts';
+import { actorOf } from '../../platform/http/principal.ts';
+import type { App } from '../../platform/http/server.ts';
+import { parsePolicy } from '../../policies/language/parse.ts';
+import { addPolicy, listPolicies, readPolicy, unknownPolicy } from '../store/policies.ts';
+import type { RoutesDeps } from './deps.ts';
+
+const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
+
+export const PolicyName = Type.String({ pattern: '^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$' });
+const PolicyVersion = Type.Object({ name: PolicyName, version: Type.Integer() });
+const PolicySummary = Type.Object({
+  ...PolicyVersion.properties,
+  createdAt: Instant,
+  createdBy: Type.String(),
+  assignedTo: Type.Array(Type.String()),
+});
+const PolicyDetail = Type.Object({
+  ...PolicyVersion.properties,
+  document: Type.String(),
+  createdAt: Instant,
+  createdBy: Type.String(),
+});
+
+/** Policies, kept in versions. */
+export function policyRoutes(app: App, { database }: RoutesDeps): void {
+  app.post(
+    '/v1/policies',
+    {
+      bodyLimit: MAX_DOCUMENT_BYTES + 4096,
+      config: { access: ['admin'] },
+      schema: {
+        summary: 'Store a policy; the text of the newest version stays that version',
+        body: Type.Object({ document: Type.String({ minLength: 1 }) }, { additionalProperties: false }),
+        response: { 200: PolicyVersion },
+      },
+    },
+    async ({ body: { document }, principal }) => {
+      const { name } = parsePolicy(document);
+      return database.transaction((tx) => addPolicy(tx, { name, document }, actorOf(principal)));
+    },
+  );
+  app.get(
+    '/v1/policies',
+    {
+      config: { access: ['admin', 'viewer'] },
+      schema: {
+        summary: 'The newest version of each policy, and to whom it is assigned',
+        response: { 200: Type.Object({ policies: Type.Array(PolicySummary) }) },
+      },
+    },
+    async () => ({ policies: await listPolicies(database.db) }),
+  );
+  app.get(
+    '/v1/policies/:name',
+    {
+      config: { access: ['admin', 'viewer'] },
+      schema: {
+        summary: 'One version of a policy, the newest by default',
+        params: Type.Object({ name: PolicyName }),
+        querystring: Type.Object(
+          { version: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,8}$' })) },
+          { additionalProperties: false },
+        ),
+        response: { 200: PolicyDetail },
+      },
+    },
+    async ({ params: { name }, query }) => {
+      const version = query.version === undefined ? undefined : Number(query.version);
+      const stored = await readPolicy(database.db, name, version);
+      if (!stored) throw unknownPolicy(name, version);
+      const { document, createdAt, createdBy } = stored;
+      return { name, version: stored.version, document, createdAt: createdAt.toISOString(), createdBy };
+    },
+  );
+}
