@@ -11,7 +11,6 @@ ENV NODE_ENV=production
 WORKDIR /opt/assay
 COPY --from=build /build/dist ./dist
 COPY --from=build /build/bin ./bin
-COPY --from=build /build/migrations ./migrations
 COPY --from=build /build/package.json ./
 RUN useradd --system --uid 10001 assay && ln -s /opt/assay/bin/assay.cjs /usr/local/bin/assay
 USER assay

@@ -11,13 +11,6 @@ const suites = {
     hookTimeout: 60_000,
   },
   swtpm: { include: ['test/swtpm/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
-  e2e: {
-    include: ['test/e2e/**/*.test.ts'],
-    globalSetup: ['test/storage/support/global-setup.ts'],
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
-    fileParallelism: false,
-  },
 };
 
 export default defineConfig({

@@ -27,3 +27,4 @@ await build({
 });
 cpSync(`${root}/registrar/trust-roots`, `${root}/dist/trust-roots`, { recursive: true });
 cpSync(`${root}/policies/profiles`, `${root}/dist/profiles`, { recursive: true });
+cpSync(`${root}/migrations`, `${root}/dist/migrations`, { recursive: true });

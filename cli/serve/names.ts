@@ -1,5 +1,5 @@
 import type { ServiceName } from '../api.ts';
 
 /** The services that this program can run. */
-export const SERVICE_NAMES = ['registrar', 'issuer'] as const satisfies readonly ServiceName[];
+export const SERVICE_NAMES = ['registrar', 'verifier', 'issuer'] as const satisfies readonly ServiceName[];
 export type Served = (typeof SERVICE_NAMES)[number];

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,12 +13,18 @@ import { Lifecycle } from '../../platform/lifecycle.ts';
 import type { Logger } from '../../platform/logging.ts';
 import { createMetrics, type Metrics } from '../../platform/metrics.ts';
 import { readKeyFile } from '../../platform/pki/key-file.ts';
+import { type JobQueue, openJobQueue } from '../../platform/queue/index.ts';
 import { startRegistrar } from '../../registrar/main.ts';
+import { startVerifier } from '../../verifier/main.ts';
 import type { ServiceName } from '../api.ts';
 import { ServeConfig } from './config.ts';
 import type { Served } from './names.ts';
 
-const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
+// Beside the bundle, or at the top of a checkout.
+const MIGRATIONS =
+  ['./migrations', '../../migrations']
+    .map((place) => fileURLToPath(new URL(place, import.meta.url)))
+    .find((directory) => existsSync(directory)) ?? 'migrations';
 const CONNECTIONS = 30;
 
 export interface ServeOptions {
@@ -49,7 +56,13 @@ export async function startServices(options: ServeOptions): Promise<RunningServi
     const database = parts.own('database', openDatabase({ connection, maxConnections: CONNECTIONS, logger }));
     const applied = await migrate(database.pool, MIGRATIONS);
     if (applied.length > 0) logger.info({ applied }, 'schema is up to date');
-    const context = { config, directory, database, logger, env, metrics: createMetrics() };
+    const redis = environmentSecret('REDIS_URL', env) ?? config.redis?.url ?? undefined;
+    const place =
+      redis === undefined
+        ? ({ kind: 'postgresql', connection } as const)
+        : ({ kind: 'redis', url: redis } as const);
+    const queue = parts.own('jobs', openJobQueue({ place, logger }));
+    const context = { config, directory, database, queue, logger, env, metrics: createMetrics() };
     const urls: Partial<Record<Served, string>> = {};
     for (const name of options.only) {
       const service = parts.own(name, await START[name](context));
@@ -66,6 +79,7 @@ interface ServiceContext {
   readonly config: ServeConfig;
   readonly directory: string;
   readonly database: Database;
+  readonly queue: JobQueue;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly env: NodeJS.ProcessEnv;
@@ -87,6 +101,10 @@ const START: Readonly<Record<Served, Start>> = {
     const tls = await readTls(directory, 'registrar');
     const ports = { clock, randomBytes, newId: randomUUID };
     return startRegistrar({ config: config.registrar, database, logger, metrics, tls, discovery, ...ports });
+  },
+  async verifier({ config, directory, database, queue, logger, metrics }) {
+    const tls = await readTls(directory, 'verifier');
+    return startVerifier({ config: config.verifier, database, queue, logger, metrics, tls, randomBytes });
   },
   async issuer({ config, directory, database, logger, metrics, env }) {
     const passphrase = environmentSecret('ASSAY_PASSPHRASE', env);

@@ -24,6 +24,7 @@ export class EventRecorder {
         reject(new Error(`no ${step} (${count}) within ${timeoutMs} ms; told was:\n${told}`));
       }, timeoutMs).unref();
     });
+    late.catch(() => {});
     for (;;) {
       const found = this.of(step)[count - 1];
       if (found !== undefined) return found;

@@ -1,42 +1,21 @@
-import { randomBytes, webcrypto } from 'node:crypto';
-import 'reflect-metadata';
-import {
-  BasicConstraintsExtension,
-  type Extension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
-  X509CertificateGenerator,
-} from '@peculiar/x509';
 import { Agent, request } from 'undici';
-import type { TlsIdentity } from './software-node.ts';
-
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-
-interface Issuer {
-  readonly name: string;
-  readonly pem: string;
-  readonly keys: CryptoKeyPair;
-}
-type CryptoKeyPair = webcrypto.CryptoKeyPair;
+import { renderPem } from '../../../core/x509/pem.ts';
+import {
+  createServiceCa,
+  issueClientCertificate,
+  issueServerCertificate,
+} from '../../../platform/pki/service-ca.ts';
+import { type TlsIdentity, toIdentity, VALIDITY } from './software-node.ts';
 
 /** A service CA and what it signs, for servers and clients of a test. */
-export async function testServiceCa(name = 'Test Service CA') {
-  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  const extensions = [
-    new BasicConstraintsExtension(true, undefined, true),
-    new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
-  ];
-  const pem = await sign({ name: `CN=${name}`, keys, extensions });
-  const ca: Issuer = { name: `CN=${name}`, pem, keys };
+export async function testServiceCa() {
+  const ca = await createServiceCa({ commonName: 'Test Service CA', ...VALIDITY });
+  const names = { commonName: 'registrar', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] };
   return {
-    pem,
-    server: () =>
-      leaf(ca, 'registrar', [
-        { type: 'dns', value: 'localhost' },
-        { type: 'ip', value: '127.0.0.1' },
-      ]),
-    role: (role: string, subject: string) => leaf(ca, subject, [{ type: 'url', value: `urn:assay:${role}` }]),
+    pem: renderPem('CERTIFICATE', ca.certificate.der),
+    server: async () => toIdentity(await issueServerCertificate({ ca, ...names, ...VALIDITY })),
+    role: async (role: string, commonName: string) =>
+      toIdentity(await issueClientCertificate({ ca, commonName, roleUri: `urn:assay:${role}`, ...VALIDITY })),
   };
 }
 
@@ -85,40 +64,4 @@ export function textAt({ body, text }: Answer, ...path: readonly string[]): stri
     value = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
   if (typeof value !== 'string') throw new Error(`no text at ${path.join('.')} of ${text}`);
   return value;
-}
-
-async function leaf(
-  ca: Issuer,
-  subject: string,
-  names: ConstructorParameters<typeof SubjectAlternativeNameExtension>[0],
-): Promise<{ certificate: string; key: string }> {
-  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  const extensions = [new SubjectAlternativeNameExtension(names)];
-  const certificate = await sign({ name: `CN=${subject}`, keys, extensions, ca });
-  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
-  return { certificate, key: `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n` };
-}
-
-async function sign(options: {
-  readonly name: string;
-  readonly keys: CryptoKeyPair;
-  readonly extensions: Extension[];
-  readonly ca?: Issuer;
-}): Promise<string> {
-  const { name, keys, extensions, ca } = options;
-  const certificate = await X509CertificateGenerator.create(
-    {
-      subject: name,
-      issuer: ca?.name ?? name,
-      serialNumber: `00${randomBytes(8).toString('hex')}`,
-      notBefore: new Date(Date.now() - 60_000),
-      notAfter: new Date(Date.now() + 3_600_000),
-      publicKey: keys.publicKey,
-      signingKey: (ca?.keys ?? keys).privateKey,
-      signingAlgorithm: ALGORITHM,
-      extensions,
-    },
-    webcrypto,
-  );
-  return certificate.toString('pem');
 }

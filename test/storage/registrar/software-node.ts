@@ -1,6 +1,4 @@
-import { createHash, randomBytes, webcrypto } from 'node:crypto';
-import 'reflect-metadata';
-import { X509CertificateGenerator } from '@peculiar/x509';
+import { createHash } from 'node:crypto';
 import { toBase64 } from '../../../core/bytes/encoding.ts';
 import type { EnrolmentRequest } from '../../../core/messages/enrolment.ts';
 import { activateCredential, parseCredentialBlob } from '../../../core/tpm/credential.ts';
@@ -8,6 +6,9 @@ import { EK_TEMPLATES } from '../../../core/tpm/endorsement-key.ts';
 import { spkiOf } from '../../../core/tpm/key.ts';
 import { computeName } from '../../../core/tpm/name.ts';
 import { marshalTpm2bPublic } from '../../../core/tpm/public.ts';
+import { renderPem } from '../../../core/x509/pem.ts';
+import type { KeyedCertificate } from '../../../platform/pki/certify.ts';
+import { createSelfSignedTlsCertificate } from '../../../platform/pki/self-signed.ts';
 import { type SoftwareKey, softwareEcc } from '../../unit/core/tpm/software-key.ts';
 
 /** What registers: an EK and an AK in software, a TLS identity, a name. */
@@ -30,11 +31,13 @@ export interface TlsIdentity {
   readonly key: string;
 }
 
+/** Of every certificate in these tests. */
+export const VALIDITY = { notBefore: new Date('2024-01-01'), notAfter: new Date('2044-01-01') };
+
 let made = 0;
 
 export async function softwareNode(changes: Partial<SoftwareNode> = {}): Promise<SoftwareNode> {
-  const { objectAttributes, authPolicy, symmetric } = EK_TEMPLATES['L-2'];
-  const ek = changes.ek ?? softwareEcc({ objectAttributes, authPolicy, symmetric, scheme: { type: 'null' } });
+  const ek = changes.ek ?? softwareEk();
   const ekSpki = spkiOf(ek.publicArea);
   made += 1;
   return {
@@ -47,6 +50,12 @@ export async function softwareNode(changes: Partial<SoftwareNode> = {}): Promise
     ekSpki,
     ekSha256: createHash('sha256').update(ekSpki).digest('hex'),
   };
+}
+
+/** An EK of the template L-2. */
+export function softwareEk(): SoftwareKey {
+  const { objectAttributes, authPolicy, symmetric } = EK_TEMPLATES['L-2'];
+  return softwareEcc({ objectAttributes, authPolicy, symmetric, scheme: { type: 'null' } });
 }
 
 /** The request that our agent would send for this node. */
@@ -72,34 +81,15 @@ export function openBlob(node: SoftwareNode, blob: Uint8Array): Uint8Array {
   });
 }
 
-const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-export const RSA_1024 = {
-  name: 'RSASSA-PKCS1-v1_5',
-  modulusLength: 1024,
-  publicExponent: Uint8Array.of(1, 0, 1),
-  hash: 'SHA-256',
-};
+export async function tlsIdentity(commonName = 'node'): Promise<TlsIdentity> {
+  const names = { dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] };
+  return toIdentity(await createSelfSignedTlsCertificate({ commonName, ...names, ...VALIDITY }));
+}
 
-export async function tlsIdentity(
-  name = 'node',
-  algorithm: typeof P256 | typeof RSA_1024 = P256,
-): Promise<TlsIdentity> {
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const certificate = await X509CertificateGenerator.createSelfSigned(
-    {
-      name: `CN=${name}`,
-      serialNumber: `00${randomBytes(8).toString('hex')}`,
-      notBefore: new Date('2024-01-01'),
-      notAfter: new Date('2044-01-01'),
-      keys,
-      signingAlgorithm: algorithm,
-    },
-    webcrypto,
-  );
-  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey));
+export function toIdentity({ certificate, privateKey }: KeyedCertificate): TlsIdentity {
   return {
-    der: new Uint8Array(certificate.rawData),
-    certificate: certificate.toString('pem'),
-    key: `-----BEGIN PRIVATE KEY-----\n${pkcs8.toString('base64')}\n-----END PRIVATE KEY-----\n`,
+    der: certificate.der,
+    certificate: renderPem('CERTIFICATE', certificate.der),
+    key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
   };
 }

@@ -4,15 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toBase64 } from '../../../core/bytes/encoding.ts';
+import { spkiOf } from '../../../core/tpm/key.ts';
+import { marshalTpm2bPublic } from '../../../core/tpm/public.ts';
 import { renderPem } from '../../../core/x509/pem.ts';
 import { auditLog } from '../../../platform/database/schema.ts';
+import type { KeyedCertificate } from '../../../platform/pki/certify.ts';
+import { createEkCertificate, createManufacturerCa } from '../../../platform/pki/manufacturer.ts';
 import { shippedAnchors } from '../../../registrar/shipped-anchors.ts';
 import { addShippedAnchors, listAnchors } from '../../../registrar/store/trust-anchors.ts';
 import { AT, ekVector } from '../../unit/registrar/domain/ek-vectors.ts';
 import { useDatabase } from '../support/database.ts';
 import { type Answer, textAt } from './http.ts';
-import { type Running, runRegistrar } from './running.ts';
-import { enrolmentRequest, softwareNode } from './software-node.ts';
+import { enrolOver, type Running, runRegistrar } from './running.ts';
+import { enrolmentRequest, type SoftwareNode, softwareEk, softwareNode, VALIDITY } from './software-node.ts';
 
 const database = useDatabase();
 const vector = ekVector('rsa2048-ok');
@@ -108,6 +112,93 @@ describe('the trust store', () => {
 
   test('too few digits of a SHA-256 remove nothing', async () => {
     expect((await running.admin.call('DELETE', '/v1/trust/0123')).status).toBe(400);
+  });
+});
+
+describe('a TPM with a certificate of a trusted manufacturer', () => {
+  const tpm = { manufacturer: 'id:41535359', model: 'assay', version: 'id:20240101' };
+  let maker: KeyedCertificate;
+  beforeAll(async () => {
+    maker = await createManufacturerCa({ commonName: 'Maker EK CA', ...VALIDITY });
+    await add(renderPem('CERTIFICATE', maker.certificate.der));
+  });
+
+  async function certified(serial: number): Promise<SoftwareNode> {
+    const ek = softwareEk();
+    const ekSpki = spkiOf(ek.publicArea);
+    const options = {
+      ca: maker,
+      ekSpki,
+      keyType: 'ecc',
+      tpm,
+      serial: Uint8Array.of(serial),
+      ...VALIDITY,
+    } as const;
+    return softwareNode({ ek, certificates: [(await createEkCertificate(options)).der] });
+  }
+
+  test('waits for a person without inventory and token', async () => {
+    const answer = await enrolOver(running, await certified(0x11));
+    expect(answer.body).toMatchObject({ state: 'pending' });
+  });
+
+  test('is admitted by a token, which is then used', async () => {
+    const created = await running.admin.call('POST', '/v1/tokens', { group: 'build', ttl: '5m' });
+    const token = textAt(created, 'token');
+    const first = await enrolOver(running, await certified(0x12), token);
+    expect(first.body).toMatchObject({ state: 'enrolled', group: 'build', admission: 'a join token' });
+    const listed = await running.viewer.call('GET', '/v1/tokens');
+    expect(textAt(listed, 'tokens', '0', 'usedBy')).toBe(textAt(first, 'nodeId'));
+    const second = await enrolOver(running, await certified(0x13), token);
+    expect(second.body).toMatchObject({
+      state: 'pending',
+      admission: expect.stringContaining('used before'),
+    });
+  });
+
+  test('is admitted by the serial number and issuer of its certificate', async () => {
+    const header = 'ek_sha256,certificate_serial,certificate_issuer,asset_name,group';
+    const csv = `${header}\n,00:2A,CN = Maker EK CA,rack 42,edge\n`;
+    expect((await running.admin.call('POST', '/v1/inventory', csv)).status).toBe(200);
+    const answer = await enrolOver(running, await certified(0x2a));
+    expect(answer.body).toMatchObject({ state: 'enrolled', group: 'edge' });
+    const shown = await running.viewer.call('GET', `/v1/nodes/${textAt(answer, 'nodeId')}`);
+    expect(shown.body).toMatchObject({
+      assetName: 'rack 42',
+      tpm,
+      ekCertificate: { subject: '', issuer: 'CN=Maker EK CA', path: ['', 'CN=Maker EK CA'], faults: [] },
+    });
+  });
+
+  test('ek.same: the certificate of another TPM is refused', async () => {
+    const [node, other] = [await certified(0x14), await certified(0x15)];
+    const answer = await enrolOver(running, { ...node, certificates: other.certificates });
+    expect(answer).toMatchObject({ status: 422, body: { findings: [{ rule: 'ek.same' }] } });
+  });
+
+  test.each([
+    ['DER in base64', ([first]: readonly Uint8Array[]) => toBase64(first ?? new Uint8Array())],
+    [
+      'a PEM bundle',
+      (all: readonly Uint8Array[]) => all.map((der) => renderPem('CERTIFICATE', der)).join(''),
+    ],
+  ])('Keylime sends its certificate as %s', async (_case, render) => {
+    const node = await certified(0x20);
+    const body = {
+      ek_tpm: toBase64(marshalTpm2bPublic(node.ek.publicArea)),
+      aik_tpm: toBase64(marshalTpm2bPublic(node.ak.publicArea)),
+      ekcert: render([...node.certificates, maker.certificate.der]),
+      mtls_cert: node.tls.certificate,
+      ip: '127.0.0.1',
+      port: 9002,
+    };
+    const path = `/v2.6/agents/${node.alias}`;
+    const answer = await running.anonymous.call('POST', path, body);
+    expect(answer.status, answer.text).toBe(200);
+    const ekcert = toBase64(vector.certificate);
+    const wrong = await running.anonymous.call('POST', path, { ...body, ekcert });
+    expect(wrong).toMatchObject({ status: 400, body: { code: 400, results: {} } });
+    expect(wrong.text).toContain('for another key than the EK');
   });
 });
 

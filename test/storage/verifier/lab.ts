@@ -30,6 +30,12 @@ export interface TrustRow {
 /** How long an answer of a verifier may take in a test. */
 const ATTEST_MS = 15_000;
 
+/** For tests that share a database. */
+export async function emptyTables({ pool }: TestDatabase): Promise<void> {
+  await pool.query(`TRUNCATE node, node_trust, trust_event, verdict, last_evidence, policy, policy_assignment,
+    poll_shard, poll_owner`);
+}
+
 /** Verifiers, agents and nodes of one test file; `close` ends what was started. */
 export class Lab {
   readonly database: TestDatabase;
@@ -181,6 +187,15 @@ ${rules.length > 0 ? `  values:\n${rules.join('')}` : ''}`;
       [id],
     );
     return rows.map(({ kind }) => kind);
+  }
+
+  /** Rules of all verdicts that are kept. */
+  async reasonsEver(id: string): Promise<string[]> {
+    const { rows } = await this.database.pool.query<{ rule: string }>(
+      "SELECT r->>'rule' AS rule FROM verdict, jsonb_array_elements(reasons) r WHERE node_id = $1",
+      [id],
+    );
+    return rows.map(({ rule }) => rule);
   }
 
   async verdicts(id: string) {

@@ -3,15 +3,13 @@ import { parseQuoteString, renderQuoteString } from '../../../core/messages/keyl
 import { SoftwareTpm } from '../../../tpm-sim/fleet/software-tpm.ts';
 import { quoteString, success } from '../../fakes/keylime-agent.ts';
 import { useDatabase } from '../support/database.ts';
-import { Lab } from './lab.ts';
+import { emptyTables, Lab } from './lab.ts';
 
 const database = useDatabase();
 let lab: Lab;
 
 beforeEach(async () => {
-  await database().pool.query(
-    'TRUNCATE node, node_trust, trust_event, verdict, last_evidence, policy, policy_assignment, poll_shard, poll_owner',
-  );
+  await emptyTables(database());
   lab = new Lab(database());
 });
 afterEach(() => lab.close());

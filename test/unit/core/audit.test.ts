@@ -13,7 +13,9 @@ const ENTRY: AuditEntry = {
 };
 
 test('audit.chain: the hash of an entry is this one, in every release', () => {
-  expect(toHex(auditHash(AUDIT_ROOT, ENTRY))).toMatchInlineSnapshot(`"8e6bb3535dc0477c797dcdf3a9153a50000373122316eec114b612abf9ee131f"`);
+  expect(toHex(auditHash(AUDIT_ROOT, ENTRY))).toMatchInlineSnapshot(
+    `"8e6bb3535dc0477c797dcdf3a9153a50000373122316eec114b612abf9ee131f"`,
+  );
 });
 
 const changes: readonly [name: string, entry: AuditEntry][] = [

@@ -48,7 +48,11 @@ describe('parsePolicy', () => {
     ['another language version', { assay: 'policy/v9' }, /expected "policy\/v1"/],
     ['a duration without a unit', { freshness: '{ interval: 30, trust-for: 5m }' }, /freshness\.interval/],
     ['an interval under a second', { freshness: '{ interval: 10ms, trust-for: 5m }' }, /at least 1s/],
-    ['trust shorter than two intervals', { freshness: '{ interval: 30s, trust-for: 59s }' }, /twice the interval/],
+    [
+      'trust shorter than two intervals',
+      { freshness: '{ interval: 30s, trust-for: 59s }' },
+      /twice the interval/,
+    ],
     ['trust without end', { freshness: '{ interval: 30s, trust-for: 8d }' }, /at most 7d/],
     ['an unknown reaction', { reaction: 'ignore' }, /reaction: expected one of ban, stop, report/],
     ['the SHA-1 bank', { pcrs: '{ bank: sha1, require: 0-2 }' }, /pcrs\.bank: expected one of sha256/],

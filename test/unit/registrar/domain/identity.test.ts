@@ -7,14 +7,16 @@ import { spkiOf } from '../../../../core/tpm/key.ts';
 import { computeName } from '../../../../core/tpm/name.ts';
 import { tpmaObject } from '../../../../core/tpm/object-attributes.ts';
 import { marshalTpm2bPublic, parseTpm2bPublic, type TpmtPublicEcc } from '../../../../core/tpm/public.ts';
+import { createEkCertificate, createManufacturerCa } from '../../../../platform/pki/manufacturer.ts';
 import { restoreCandidate, storeCandidate } from '../../../../registrar/domain/candidate.ts';
 import { appraise, trustedSet } from '../../../../registrar/domain/ek-appraisal.ts';
 import { checkContact, checkTlsCertificate } from '../../../../registrar/domain/endpoint.ts';
 import { examineIdentity, type IdentityClaim } from '../../../../registrar/domain/identity.ts';
-import { RSA_1024, tlsIdentity } from '../../../storage/registrar/software-node.ts';
 import { softwareEcc, softwareRsa } from '../../core/tpm/software-key.ts';
 import { AT, EK_VECTORS, type EkVector, ekVector } from './ek-vectors.ts';
 
+const VALIDITY = { notBefore: new Date('2024-01-01'), notAfter: new Date('2044-01-01') };
+const TPM = { manufacturer: 'id:41535359', model: 'any', version: 'id:1' };
 const ak = softwareEcc();
 const GOOD = ekVector('rsa2048-ok');
 // What the vectors call a failing check, as our rules.
@@ -217,7 +219,9 @@ describe('where the node answers', () => {
 });
 
 test('a TLS key of RSA 1024 is refused', async () => {
-  const { der } = await tlsIdentity('weak', RSA_1024);
+  const ca = await createManufacturerCa({ commonName: 'Any CA', ...VALIDITY });
+  const ekSpki = spkiOf(softwareRsa({ keyBits: 1024 }).publicArea);
+  const { der } = await createEkCertificate({ ca, ekSpki, keyType: 'rsa', tpm: TPM, ...VALIDITY });
   expect(refusalOf(() => checkTlsCertificate(der))).toEqual(['tls.certificate']);
 });
 
