@@ -41,6 +41,8 @@ export class AgentServices {
   ttlMs = 60 * SECOND;
   /** Changes a certificate before it is sent. */
   tamper: (issued: IssuedCertificate) => IssuedCertificate = (issued) => issued;
+  /** Also when it no longer answers there. */
+  readonly url: string;
   readonly #server: Server;
   readonly #pending = new Map<string, { request: EnrolmentRequest; secret: Uint8Array; nodeId: string }>();
   #nonce = new Uint8Array();
@@ -49,6 +51,7 @@ export class AgentServices {
   private constructor(pki: TestPki, server: Server) {
     this.pki = pki;
     this.#server = server;
+    this.url = `https://localhost:${(server.address() as AddressInfo).port}`;
     server.on('request', (request, response) => void this.#handle(request, response));
   }
 
@@ -61,10 +64,6 @@ export class AgentServices {
     });
     await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
     return new AgentServices(pki, server);
-  }
-
-  get url(): string {
-    return `https://localhost:${(this.#server.address() as AddressInfo).port}`;
   }
 
   async close(): Promise<void> {
