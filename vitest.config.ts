@@ -9,7 +9,7 @@ const suites = {
   storage: {
     include: ['test/storage/**/*.test.ts'],
     globalSetup: ['test/storage/support/global-setup.ts'],
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 60_000,
     retry,
   },
