@@ -39,6 +39,8 @@ export async function attestOnce(
   for (;;) {
     const row = await read(database, nodeId, since);
     if (row?.fresh && row.outcome) return { outcome: row.outcome, reasons: row.reasons ?? [] };
+    // Somebody may ban it meanwhile.
+    checkAttested(nodeId, row);
     if (Date.now() > deadline) return undefined;
     await sleep(LOOK_MS);
   }

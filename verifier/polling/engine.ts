@@ -39,6 +39,9 @@ export interface EngineOptions {
   readonly appraise?: PollerOptions['appraise'];
 }
 
+/** After a change of policy: a small fleet is judged at once, a large one in as long as it takes. */
+const MS_FOR_EACH_NODE = 2;
+
 /** Attests the nodes of the shards that this process holds. */
 export class PollingEngine {
   readonly #options: EngineOptions;
@@ -113,10 +116,13 @@ export class PollingEngine {
     if (node) this.#scheduler.schedule(node, 0);
   }
 
-  /** Nodes may have another policy: all are asked, each within its interval. */
+  /** Nodes may have another policy: all are asked soon, but not all at once. */
   policiesChanged(): void {
-    const now = this.#options.now();
-    for (const node of this.#nodes.all()) this.#schedule(node, node.trust.trustedUntil - now);
+    const { random } = this.#options;
+    for (const node of this.#nodes.all()) {
+      const spread = Math.min(this.#intervalOf(node), this.#nodes.size * MS_FOR_EACH_NODE);
+      this.#scheduler.schedule(node, spread * random());
+    }
   }
 
   #createWriter(): ResultWriter {
@@ -190,9 +196,12 @@ export class PollingEngine {
   }
 
   #schedule(node: PolledNode, trustLeftMs: number): void {
-    const { policies, random } = this.#options;
-    const { intervalMs } = policies.policyFor(node.record)?.policy.freshness ?? UNASSIGNED;
-    this.#scheduler.schedule(node, firstDelay(trustLeftMs, intervalMs, random));
+    const delay = firstDelay(trustLeftMs, this.#intervalOf(node), this.#options.random);
+    this.#scheduler.schedule(node, delay);
+  }
+
+  #intervalOf(node: PolledNode): number {
+    return (this.#options.policies.policyFor(node.record)?.policy.freshness ?? UNASSIGNED).intervalMs;
   }
 
   #drop(node: PolledNode): void {

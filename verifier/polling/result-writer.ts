@@ -26,7 +26,7 @@ interface Pending {
   readonly result: Result;
 }
 
-const FLUSH_MS = 5;
+const FLUSH_MS = 10;
 const MAX_ROWS = 500;
 /** What could not be written for so long is learned again by the next polls. */
 const LONGEST_WAIT_MS = 30_000;

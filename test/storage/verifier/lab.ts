@@ -189,15 +189,6 @@ ${rules.length > 0 ? `  values:\n${rules.join('')}` : ''}`;
     return rows.map(({ kind }) => kind);
   }
 
-  /** Rules of all verdicts that are kept. */
-  async reasonsEver(id: string): Promise<string[]> {
-    const { rows } = await this.database.pool.query<{ rule: string }>(
-      "SELECT r->>'rule' AS rule FROM verdict, jsonb_array_elements(reasons) r WHERE node_id = $1",
-      [id],
-    );
-    return rows.map(({ rule }) => rule);
-  }
-
   async verdicts(id: string) {
     const { rows } = await this.database.pool.query<{ outcome: string; evidence: { quote?: string } | null }>(
       'SELECT outcome, evidence FROM verdict WHERE node_id = $1 ORDER BY id',
