@@ -6,7 +6,7 @@ import type { EventFeed } from '../event-feed.ts';
 export interface RoutesDeps {
   readonly database: Database;
   readonly events: EventFeed;
-  /** Has an agent told that its trust has ended. */
+  /** Has an agent told that its trust has ended; never rejects. */
   readonly notify: (nodeId: string, epoch: number) => Promise<void>;
   /** How long a person waits for a verdict that was asked for. */
   readonly attestTimeoutMs: number;

@@ -22,7 +22,8 @@ export function trustRoutes(app: App, deps: RoutesDeps): void {
     async ({ params: { id }, body: { reason }, principal }) => {
       const act = { nodeId: id, reason, actor: actorOf(principal) };
       const { epoch } = await database.transaction((tx) => banNode(tx, act));
-      await deps.notify(id, epoch);
+      // The ban stands; whether the agent can be told now must not keep the person waiting.
+      void deps.notify(id, epoch);
       return { id, standing: 'banned' as const };
     },
   );

@@ -2,10 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { shardOf } from '../../../core/identity.ts';
 import { openDatabase } from '../../../platform/database/index.ts';
 import { shardLeases } from '../../../platform/leases.ts';
+import type { Failure } from '../../../verifier/polling/judgement.ts';
 import { banNode } from '../../../verifier/store/bans.ts';
+import { recordFail } from '../../../verifier/store/fails.ts';
 import { type ResultRow, writeResults } from '../../../verifier/store/results.ts';
+import { CLOCK, FAILURE, RECORD } from '../../unit/verifier/polling/samples.ts';
 import { silent, useDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
 import { DatabaseProxy } from './database-proxy.ts';
@@ -104,7 +108,7 @@ describe('a batch of results', () => {
 
   async function held({ id }: TestNode): Promise<ResultRow> {
     const leases = await shardLeases(database(), owner, 64, 60_000).tend();
-    const shard = Number.parseInt(id.slice(0, 8), 16) % 64;
+    const shard = shardOf(id);
     const fence = leases.find((lease) => lease.shard === shard)?.fence ?? -1;
     return {
       ...{
@@ -224,5 +228,78 @@ describe('a batch of results', () => {
     });
     await take;
     expect(taken).toBe(true);
+  });
+});
+
+describe('a fail', () => {
+  async function scene() {
+    const node = await lab.node();
+    const leases = shardLeases(database(), randomUUID(), 64, 60_000);
+    const shard = shardOf(node.id);
+    const lease = (await leases.tend()).find((one) => one.shard === shard) ?? { shard, fence: -1 };
+    const record = { ...RECORD, id: node.id, version: 1, shard };
+    const failure: Failure = { ...FAILURE, record, epoch: 0, clock: CLOCK };
+    const fail = (changes: Partial<Failure> = {}, by = lease) =>
+      recordFail(database(), leases, by, { ...failure, ...changes }, () => 10);
+    return { ...node, fail, lease, record, leases };
+  }
+
+  test('ends trust, once for each epoch', async () => {
+    const { id, fail } = await scene();
+    expect(await fail()).toEqual({ epoch: 1, standing: 'failed', event: 'failed' });
+    expect(await fail()).toBeUndefined();
+    expect(await fail({ epoch: 1 })).toEqual({ epoch: 1, standing: 'failed' });
+    expect(await fail({ epoch: 1, effect: 'ban' })).toEqual({
+      epoch: 2,
+      standing: 'banned',
+      event: 'banned',
+    });
+    expect(await lab.events(id)).toEqual(['failed', 'banned']);
+    const { rows } = await database().pool.query(
+      'SELECT act FROM audit_log WHERE subject = $1 ORDER BY seq',
+      [id],
+    );
+    expect(rows.map(({ act }) => act)).toEqual(['trust.failed', 'trust.banned']);
+    expect(await lab.verdicts(id)).toHaveLength(3);
+  });
+
+  test('of another version, another fence or a node that is not admitted is void', async () => {
+    const { id, fail, lease, record } = await scene();
+    expect(await fail({ record: { ...record, version: 2 } })).toBeUndefined();
+    expect(await fail({}, { ...lease, fence: lease.fence - 1 })).toBeUndefined();
+    await database().pool.query("UPDATE node SET admission = 'retired' WHERE id = $1", [id]);
+    expect(await fail()).toBeUndefined();
+    expect(await lab.events(id)).toEqual([]);
+    expect(await lab.verdicts(id)).toEqual([]);
+  });
+
+  test('issue.fresh: passes and fails of one node at once leave it failed, whatever their order', async () => {
+    const { id, fail, lease, record } = await scene();
+    const { rows } = await database().pool.query<{ owner: string }>('SELECT owner FROM poll_shard LIMIT 1');
+    const row: ResultRow = {
+      ...{
+        id,
+        version: record.version,
+        epoch: 0,
+        shard: lease.shard,
+        fence: lease.fence,
+        outcome: 'pass' as const,
+      },
+      ...{
+        reasons: [],
+        policy: 'test',
+        policy_version: 1,
+        elapsed_ms: 1,
+        trust_ms: 60_000,
+        clock: '5',
+        resets: 1,
+      },
+      ...{ restarts: 0, history: false, evidence: null },
+    };
+    const pass = () => writeResults(database(), rows[0]?.owner ?? '', () => ({ rows: [row], events: [] }));
+    await Promise.all([pass(), pass(), fail(), pass(), fail(), pass()]);
+    await pass();
+    expect(await lab.trust(id)).toMatchObject({ epoch: 1, state: 'failed' });
+    expect(await lab.events(id)).toEqual(['failed']);
   });
 });
