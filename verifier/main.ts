@@ -21,8 +21,6 @@ import { type PolicyBook, policyBook } from './polling/policy-book.ts';
 import { POLICY_CHANNEL } from './store/policies.ts';
 import { keylimePull } from './transport/keylime-pull.ts';
 
-export type { VerifierSection } from './config.ts';
-
 export interface VerifierDependencies {
   readonly config: VerifierSection;
   /** Migrated. Its owner closes it. */

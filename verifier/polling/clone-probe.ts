@@ -12,14 +12,14 @@ import type { AssignedPolicy } from './policy-book.ts';
 import type { NodeIdentity, NodeRecord } from './polled-node.ts';
 
 /** A node that passed at its new contact, and when. */
-export interface Suspect {
+interface Suspect {
   readonly record: NodeRecord;
   readonly identity: NodeIdentity;
   readonly assigned: AssignedPolicy;
   readonly reading: ClockReading;
 }
 
-export interface CloneFound {
+interface CloneFound {
   readonly finding: Finding;
   readonly evidence: StoredEvidence;
 }

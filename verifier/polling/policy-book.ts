@@ -73,7 +73,7 @@ async function compile({ db }: Database, name: string, logger: Logger): Promise<
   }
 }
 
-export function selectionOf({ pcrs: { selection } }: Policy): Pick<AssignedPolicy, 'mask' | 'pcrs'> {
+function selectionOf({ pcrs: { selection } }: Policy): Pick<AssignedPolicy, 'mask' | 'pcrs'> {
   const bits = selection.reduce((mask, pcr) => mask | (1 << pcr), 0);
   return { mask: `0x${bits.toString(16)}`, pcrs: [...selection, CHANNEL_PCR].sort((a, b) => a - b) };
 }

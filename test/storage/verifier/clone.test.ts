@@ -84,3 +84,12 @@ test('one agent that is reached at two addresses is no clone', async () => {
   expect((await lab.attest(id))?.outcome).toBe('pass');
   expect(await previousContact(id)).toBeNull();
 });
+
+test('id.clone: two agents with TLS keys of their own are two, also on one TPM', async () => {
+  const { id, agent } = await lab.node();
+  await lab.verifier();
+  await lab.attest(id);
+  const second = await lab.agent({ tpm: agent.tpm });
+  await lab.reEnrol(id, second, contactOf(agent));
+  expect((await lab.attest(id))?.reasons.map(({ rule }) => rule)).toEqual(['id.clone']);
+});
