@@ -62,7 +62,7 @@ describe('several verifiers', () => {
     const own = openDatabase({ connection: proxy.connection, logger: silent });
     try {
       const cutOff = await lab.verifier({ lease: '1s' }, { database: own });
-      await until('a pass', async () => (await lab.trust(id).catch(() => undefined))?.state === 'trusted');
+      await until('a pass', () => lab.isTrusted(id));
       await proxy.cut();
       await sleep(1500);
       const asked = agent.quotes;
@@ -89,11 +89,11 @@ describe('several verifiers', () => {
     const own = openDatabase({ connection: proxy.connection, logger: silent });
     try {
       await lab.verifier({ lease: '1s' }, { database: own });
-      await until('a pass', async () => (await lab.trust(id).catch(() => undefined))?.state === 'trusted');
+      await until('a pass', () => lab.isTrusted(id));
       await proxy.cut();
       await until('stale', async () => (await lab.trust(id)).state === 'stale');
       await proxy.join();
-      await until('trusted again', async () => (await lab.trust(id)).state === 'trusted');
+      await until('trusted again', () => lab.isTrusted(id));
       expect(await lab.events(id)).toEqual(['trusted', 'trusted']);
     } finally {
       await lab.close();
@@ -209,26 +209,31 @@ describe('a batch of results', () => {
     const node = await lab.node();
     const row = await held(node);
     await write([row]);
-    await database().pool.query("UPDATE poll_shard SET lease_until = now() + interval '300 ms'");
+    const { pool } = database();
     let taken = false;
     let take: Promise<void> | undefined;
     await database().transaction(async (tx) => {
-      // The batch waits for this row, with the shard locked; then its lease ends.
+      // The batch waits for this row, with the shard locked.
       await tx.execute(sql`SELECT 1 FROM node_trust WHERE node_id = ${node.id} FOR UPDATE`);
       const written = write([row]);
-      await sleep(500);
-      take = shardLeases(database(), randomUUID(), 64, 60_000)
-        .tend()
-        .then(() => {
-          taken = true;
-        });
-      await sleep(200);
+      await until('the batch waits', async () => (await waiting()) === 1);
+      take = pool.query('UPDATE poll_shard SET fence = fence + 1').then(() => {
+        taken = true;
+      });
+      await until('the other one waits', async () => (await waiting()) === 2);
       expect(taken).toBe(false);
       void written;
     });
     await take;
     expect(taken).toBe(true);
   });
+
+  async function waiting(): Promise<number> {
+    const { rows } = await database().pool.query<{ count: number }>(
+      `SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    );
+    return rows[0]?.count ?? 0;
+  }
 });
 
 describe('a fail', () => {

@@ -71,7 +71,7 @@ describe('policies', () => {
     expect((await call('GET', '/v1/assignments')).body.assignments).toMatchObject([
       { subject: 'group:web', policy: 'web', assignedBy: 'admin:ann' },
     ]);
-    await until('the node passes', async () => (await lab.trust(node.id)).state === 'trusted');
+    await until('the node passes', () => lab.isTrusted(node.id));
   });
 
   test('are drafted from what a node showed, and hold for it', async () => {

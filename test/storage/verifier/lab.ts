@@ -181,6 +181,15 @@ ${rules.length > 0 ? `  values:\n${rules.join('')}` : ''}`;
     return row;
   }
 
+  /** For waiting: a node that was not judged yet has no row. */
+  async isTrusted(id: string): Promise<boolean> {
+    const { rows } = await this.database.pool.query(
+      "SELECT 1 FROM node_state WHERE node_id = $1 AND state = 'trusted'",
+      [id],
+    );
+    return rows.length > 0;
+  }
+
   async events(id: string): Promise<string[]> {
     const { rows } = await this.database.pool.query<{ kind: string }>(
       'SELECT kind FROM trust_event WHERE node_id = $1 ORDER BY seq',

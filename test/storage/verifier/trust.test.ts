@@ -43,7 +43,7 @@ describe('a rule of the policy that fails', () => {
     await sleep(300);
     expect(agent.quotes).toBe(asked);
     await database().transaction((tx) => unbanNode(tx, { nodeId: id, reason: 'fixed', actor: 'admin:ann' }));
-    await until('trust again', async () => (await lab.trust(id)).state === 'trusted');
+    await until('trust again', () => lab.isTrusted(id));
     expect(await lab.trust(id)).toMatchObject({ epoch: 1 });
     expect(await lab.events(id)).toEqual(['trusted', 'banned', 'unbanned', 'trusted']);
   });
@@ -117,7 +117,7 @@ describe('the clock of the TPM', () => {
     await database().transaction((tx) =>
       unbanNode(tx, { nodeId: id, reason: 'cleared', actor: 'admin:ann' }),
     );
-    await until('trust from a new beginning', async () => (await lab.trust(id)).state === 'trusted');
+    await until('trust from a new beginning', () => lab.isTrusted(id));
   });
 });
 
@@ -168,7 +168,7 @@ describe('what cannot be decided', () => {
     expect(await lab.trust(id)).toMatchObject({ state: 'enrolled' });
     expect(agent.quotes).toBe(0);
     await lab.policy();
-    await until('a pass once there is one', async () => (await lab.trust(id)).state === 'trusted');
+    await until('a pass once there is one', () => lab.isTrusted(id));
   });
 
   test('trust.expires: a node that is silent loses its trust by time', async () => {
