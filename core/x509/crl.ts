@@ -9,7 +9,7 @@ import {
 } from './certificate.ts';
 import { DerReader, explicitTag, implicitTag, TAG } from './der.ts';
 import { readInteger, readSmallInteger, readTime, readWholeBits } from './der-values.ts';
-import { der, derBits, derOid, derSequence, derTime, derUnsigned } from './der-writer.ts';
+import { der, derBits, derList, derOid, derSequence, derTime, derUnsigned } from './der-writer.ts';
 import { readAuthorityKeyId } from './extensions.ts';
 import { type Name, readName } from './name.ts';
 
@@ -107,7 +107,7 @@ function writeTbs(issuer: Certificate, { number, thisUpdate, nextUpdate, revoked
     derTime(thisUpdate),
     derTime(nextUpdate),
     // The list is absent when it is empty (RFC 5280, 5.1.2.6).
-    revoked.length === 0 ? new Uint8Array() : derSequence(...revoked.map(entryWriter())),
+    revoked.length === 0 ? new Uint8Array() : derList(TAG.SEQUENCE, revoked.map(entryWriter())),
     der(
       explicitTag(0),
       derSequence(

@@ -1,15 +1,28 @@
-import { concat } from '../bytes/writer.ts';
 import { TAG } from './der.ts';
 
 const FIRST_GENERALIZED_YEAR = 2050;
 
 /** One element: identifier octet, minimal length, contents. */
 export function der(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {
-  const length = contents.reduce((total, part) => total + part.length, 0);
-  return concat(header(tag, length), ...contents);
+  return derList(tag, contents);
 }
 
-export const derSequence = (...contents: readonly Uint8Array[]): Uint8Array => der(TAG.SEQUENCE, ...contents);
+/** The same for a list of any length, which as arguments would not fit the stack. */
+export function derList(tag: number, contents: readonly Uint8Array[]): Uint8Array {
+  const length = contents.reduce((total, part) => total + part.length, 0);
+  const head = header(tag, length);
+  const out = new Uint8Array(head.length + length);
+  out.set(head);
+  let at = head.length;
+  for (const part of contents) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+export const derSequence = (...contents: readonly Uint8Array[]): Uint8Array =>
+  derList(TAG.SEQUENCE, contents);
 
 /** INTEGER from a magnitude: a zero byte is put before it when it would read as negative. */
 export function derUnsigned(magnitude: Uint8Array): Uint8Array {
