@@ -20,6 +20,8 @@ export class DatabaseProxy {
       url.username = this.#target.user;
       url.pathname = this.#target.database;
     }
+    // A `host` in the query, such as a socket directory, would win over the one that we set.
+    url.searchParams.delete('host');
     url.host = `127.0.0.1:${this.#port}`;
     return { connectionString: url.href };
   }
@@ -55,6 +57,9 @@ export class DatabaseProxy {
 
 function addressOf(target: DatabaseConnection) {
   if (!('connectionString' in target)) return { path: `${target.host}/.s.PGSQL.5432` };
-  const { hostname, port } = new URL(target.connectionString);
-  return { host: hostname, port: Number(port || 5432) };
+  const { hostname, port, searchParams } = new URL(target.connectionString);
+  const host = searchParams.get('host') ?? hostname;
+  return host.startsWith('/')
+    ? { path: `${host}/.s.PGSQL.${port || 5432}` }
+    : { host, port: Number(port || 5432) };
 }
