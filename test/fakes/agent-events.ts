@@ -18,17 +18,29 @@ export class EventRecorder {
 
   /** The nth event of a step, counted from 1; rejects with all that was told when it does not come. */
   async until<S extends AgentStep>(step: S, count = 1, timeoutMs = 20_000): Promise<EventOf<S>> {
-    const late = new Promise<never>((_, reject) => {
-      setTimeout(() => {
-        const told = this.events.map((event) => JSON.stringify(event)).join('\n');
-        reject(new Error(`no ${step} (${count}) within ${timeoutMs} ms; told was:\n${told}`));
-      }, timeoutMs).unref();
-    });
-    late.catch(() => {});
+    const deadline = Date.now() + timeoutMs;
     for (;;) {
       const found = this.of(step)[count - 1];
       if (found !== undefined) return found;
-      await Promise.race([new Promise<void>((look) => this.#waiting.add(look)), late]);
+      const left = deadline - Date.now();
+      if (left <= 0) {
+        const told = this.events.map((event) => JSON.stringify(event)).join('\n');
+        throw new Error(`no ${step} (${count}) within ${timeoutMs} ms; told was:\n${told}`);
+      }
+      await this.#next(left);
     }
+  }
+
+  /** The next event, or the end of the time. */
+  #next(timeoutMs: number): Promise<void> {
+    return new Promise((done) => {
+      const look = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        done();
+      };
+      const timer = setTimeout(look, timeoutMs);
+      this.#waiting.add(look);
+    });
   }
 }
