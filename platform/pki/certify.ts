@@ -4,8 +4,9 @@ import { DerReader, explicitTag, TAG } from '../../core/x509/der.ts';
 import { readWholeBits } from '../../core/x509/der-values.ts';
 import { der, derBits, derOid, derSequence, derTime, derUnsigned } from '../../core/x509/der-writer.ts';
 import { verifySignature } from '../../core/x509/signature.ts';
-import { authorityKeyId, subjectKeyId } from './extensions.ts';
-import { type KeyPair, randomSerial, type SigningCa, type SignTbs, signWith } from './keys.ts';
+import { authorityKeyId, basicConstraints, keyUsage, subjectKeyId } from './extensions.ts';
+import { createKeyPair, type KeyPair, randomSerial, type SigningCa, type SignTbs, signWith } from './keys.ts';
+import { commonNameOnly } from './names.ts';
 
 /** From when to when a certificate is valid; fractions of seconds are cut off. */
 export interface Validity {
@@ -61,6 +62,16 @@ export async function certifySelf(
   const certificate = await signTbs(writeTbs({ ...spec, spki }, spec.subject, keyIdOf(spki)), sign);
   checkSignature(certificate, certificate);
   return { certificate, sign, privateKey };
+}
+
+/** A root: a new P-256 key that certifies itself, with so many CAs below it at most. */
+export async function createRoot(
+  { commonName, notBefore, notAfter }: Validity & { readonly commonName: string },
+  pathLength: number,
+): Promise<KeyedCertificate> {
+  const extensions = [basicConstraints(true, pathLength), keyUsage('keyCertSign', 'cRLSign')];
+  const spec = { subject: commonNameOnly(commonName), notBefore, notAfter, extensions };
+  return certifySelf(spec, await createKeyPair('p256'));
 }
 
 function writeTbs(spec: CertificateSpec, issuer: Uint8Array, issuerKeyId: Uint8Array): Uint8Array {

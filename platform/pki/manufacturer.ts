@@ -1,22 +1,16 @@
 import type { Certificate } from '../../core/x509/certificate.ts';
 import { EK_CERTIFICATE_USAGE, type TpmIdentity } from '../../core/x509/ek-profile.ts';
 import { ATTRIBUTE } from '../../core/x509/name.ts';
-import { certify, certifySelf, type KeyedCertificate, type Validity } from './certify.ts';
+import { certify, createRoot, type KeyedCertificate, type Validity } from './certify.ts';
 import { basicConstraints, directoryAltName, extKeyUsage, keyUsage } from './extensions.ts';
-import { createKeyPair, type SigningCa } from './keys.ts';
-import { commonNameOnly, distinguishedName } from './names.ts';
+import type { SigningCa } from './keys.ts';
+import { distinguishedName } from './names.ts';
 
 /** A CA that stands in for a TPM manufacturer's, in the demo and in simulations. */
 export async function createManufacturerCa(
   options: Validity & { readonly commonName: string },
 ): Promise<KeyedCertificate> {
-  const spec = {
-    subject: commonNameOnly(options.commonName),
-    notBefore: options.notBefore,
-    notAfter: options.notAfter,
-    extensions: [basicConstraints(true, 0), keyUsage('keyCertSign', 'cRLSign')],
-  };
-  return certifySelf(spec, await createKeyPair('p256'));
+  return createRoot(options, 0);
 }
 
 export interface EkCertificateOptions extends Validity {

@@ -1,6 +1,6 @@
 import type { Certificate } from '../../core/x509/certificate.ts';
 import { type NodeCaSubject, nodeCaProfile } from '../../core/x509/node-ca.ts';
-import { certify, certifySelf, type KeyedCertificate, type Validity } from './certify.ts';
+import { certify, createRoot, type KeyedCertificate, type Validity } from './certify.ts';
 import { basicConstraints, keyUsage, nameConstraints, subjectAltName } from './extensions.ts';
 import { createKeyPair, type SigningCa, type SignTbs, signWith } from './keys.ts';
 import { commonNameOnly } from './names.ts';
@@ -16,13 +16,7 @@ const LEAF_CONSTRAINTS = basicConstraints(false);
 export async function createNodeRoot(
   options: Validity & { readonly commonName: string },
 ): Promise<KeyedCertificate> {
-  const spec = {
-    subject: commonNameOnly(options.commonName),
-    notBefore: options.notBefore,
-    notAfter: options.notAfter,
-    extensions: [basicConstraints(true, 2), CA_USAGE],
-  };
-  return certifySelf(spec, await createKeyPair('p256'));
+  return createRoot(options, 2);
 }
 
 export interface IssuingCaOptions extends Validity {

@@ -2,7 +2,7 @@ import type { Certificate } from '../../core/x509/certificate.ts';
 import {
   type CertificateSpec,
   certify,
-  certifySelf,
+  createRoot,
   type KeyedCertificate,
   type Validity,
 } from './certify.ts';
@@ -21,13 +21,7 @@ import { commonNameOnly } from './names.ts';
 export async function createServiceCa(
   options: Validity & { readonly commonName: string },
 ): Promise<KeyedCertificate> {
-  const spec = {
-    subject: commonNameOnly(options.commonName),
-    notBefore: options.notBefore,
-    notAfter: options.notAfter,
-    extensions: [basicConstraints(true, 0), keyUsage('keyCertSign', 'cRLSign')],
-  };
-  return certifySelf(spec, await createKeyPair('p256'));
+  return createRoot(options, 0);
 }
 
 export interface ServerCertificateOptions extends Validity {
