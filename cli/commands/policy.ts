@@ -22,7 +22,7 @@ export function policyCommands(program: Command, context: Context): void {
     .action(async (file: string) => check(context(), file));
   policy
     .command('add <file>')
-    .description('store a policy; the same text is the same version')
+    .description('store a policy; another text than the newest is the next version')
     .action(async (file: string) => add(context(), file));
   policy
     .command('list')
