@@ -29,10 +29,17 @@ const Profile = Type.Object(
  * @throws {AssayError} `invalid-config` that names the places that were tried
  */
 export async function openApi(given: string | undefined): Promise<Api> {
+  const { urls, material } = readProfile(given);
+  return httpApi(urls, material);
+}
+
+/** The same without opening anything: where the services are, and the PEM files that the profile names. */
+export function readProfile(given: string | undefined) {
   const file = findProfile(given);
   const options = { file, code: 'invalid-config' as const, kind: 'profile', maxCharacters: 65_536 };
   const { value } = parseYaml(readFileSync(file, 'utf8'), Profile, options);
-  return httpApi(value, readMaterial(value, dirname(file)));
+  const { registrar, verifier, issuer } = value;
+  return { urls: { registrar, verifier, issuer }, material: readMaterial(value, dirname(file)) };
 }
 
 export type Profile = Static<typeof Profile>;

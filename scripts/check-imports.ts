@@ -26,6 +26,8 @@ const DIRECTION: Readonly<Record<string, readonly string[]>> = {
   'cli/commands/serve': ['cli', 'platform', 'policies', ...SERVICES],
   'cli/commands/agent': ['cli', 'platform', 'agent/program.ts'],
   'tpm-sim': ['platform/pki', 'agent/tpm'],
+  // The program around the fleet is a client of the services, as the command line is.
+  'tpm-sim/fleet/main': ['tpm-sim', 'platform', 'cli/api.ts', 'cli/http-api.ts', 'cli/profile.ts'],
   console: [],
   demo: ['*'],
   bench: ['*'],
