@@ -25,10 +25,9 @@ export function toBase64(bytes: Uint8Array): string {
  * @throws {ParseError} for anything else, also for non-zero bits after the last byte
  */
 export function fromBase64(text: string, field: string): Uint8Array {
-  if (text.length % 4 !== 0 || !BASE64.test(text)) throw new ParseError(field, 0, 'is not base64');
   const bytes = new Uint8Array(Buffer.from(text, 'base64'));
-  if (toBase64(bytes) !== text) throw new ParseError(field, 0, 'is not canonical base64');
-  return bytes;
+  if (toBase64(bytes) === text) return bytes;
+  throw new ParseError(field, 0, BASE64.test(text) ? 'is not canonical base64' : 'is not base64');
 }
 
 /** Compares in a time that depends on the lengths alone. */

@@ -1,6 +1,7 @@
 import { constants, type KeyObject, verify } from 'node:crypto';
 import { Reader } from '../bytes/reader.ts';
 import { Writer } from '../bytes/writer.ts';
+import { derSequence, derUnsigned } from '../x509/der-writer.ts';
 import { readHash, readKnown } from './algorithm.ts';
 import { type HashName, hashAlgOf, TPM_ALG } from './constants.ts';
 import { MAX_ECC_BYTES } from './curve.ts';
@@ -88,35 +89,26 @@ export function signerMismatch(publicArea: TpmtPublic, signature: TpmtSignature)
  */
 export function verifyTpmSignature(key: KeyObject, message: Uint8Array, signature: TpmtSignature): boolean {
   if (signature.hash === 'sha1') return false;
-  if (signature.type === 'ecdsa') return verifyEcdsa(key, message, signature);
-  if (key.asymmetricKeyType !== 'rsa') return false;
+  if (signature.type === 'ecdsa') return typeOf(key) === 'ec' && verifyEcdsa(key, message, signature);
+  if (typeOf(key) !== 'rsa') return false;
   if (signature.type === 'rsassa') return verify(signature.hash, message, key, signature.sig);
   // TPMs use a salt of the digest's size or the largest that fits, by their version (Part 1, B.7).
   const options = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO };
   return verify(signature.hash, message, { key, ...options }, signature.sig);
 }
 
-const COORDINATE_BYTES: ReadonlyMap<string | undefined, number> = new Map([
-  ['prime256v1', 32],
-  ['secp384r1', 48],
-  ['secp521r1', 66],
-]);
+// Looking into a KeyObject costs as much as half a verification, and a verifier has the same ones at every quote.
+const types = new WeakMap<KeyObject, string | undefined>();
 
-function verifyEcdsa(key: KeyObject, message: Uint8Array, signature: TpmsSignatureEcdsa): boolean {
-  const size = COORDINATE_BYTES.get(key.asymmetricKeyDetails?.namedCurve);
-  if (size === undefined) return false;
-  const raw = new Uint8Array(2 * size);
-  if (!putNumber(raw, size, signature.signatureR) || !putNumber(raw, 2 * size, signature.signatureS))
-    return false;
-  return verify(signature.hash, message, { key, dsaEncoding: 'ieee-p1363' }, raw);
+function typeOf(key: KeyObject): string | undefined {
+  const known = types.get(key);
+  if (known !== undefined) return known;
+  types.set(key, key.asymmetricKeyType);
+  return key.asymmetricKeyType;
 }
 
-/** Right-aligns a big-endian number so that it ends before `end`; false when it needs more room than it has. */
-function putNumber(target: Uint8Array, end: number, number: Uint8Array): boolean {
-  let start = 0;
-  while (start < number.length && number[start] === 0) start += 1;
-  const digits = number.subarray(start);
-  if (digits.length > target.length / 2) return false;
-  target.set(digits, end - digits.length);
-  return true;
+// As DER and with the bare key: for r and s of fixed length node:crypto wants options, and looks into them at length.
+function verifyEcdsa(key: KeyObject, message: Uint8Array, signature: TpmsSignatureEcdsa): boolean {
+  const { hash, signatureR, signatureS } = signature;
+  return verify(hash, message, key, derSequence(derUnsigned(signatureR), derUnsigned(signatureS)));
 }
