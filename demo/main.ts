@@ -1,7 +1,6 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
@@ -17,6 +16,7 @@ import { untilSignal } from '../platform/lifecycle.ts';
 import { createLogger } from '../platform/logging.ts';
 import { swtpmCaCertificates } from '../tpm-sim/swtpm/certificate-authority.ts';
 import { DemoNode } from './node.ts';
+import { useFreePorts } from './ports.ts';
 import { eventually, Story } from './story.ts';
 
 const TAMPERED_PCR = 7;
@@ -98,7 +98,7 @@ async function startEverything() {
       }),
     (summary) => summary.serviceCaPin,
   );
-  await usePorts([made.config, made.clientProfile]);
+  await useFreePorts([made.config, made.clientProfile]);
   const services = await story.step('registrar, verifier and issuer on a PostgreSQL of their own', () =>
     startServices({ configFile: made.config, only: [...SERVICE_NAMES], logger, env: {} }),
   );
@@ -114,29 +114,6 @@ async function startEverything() {
   const ca = await readFile(made.serviceCa, 'utf8');
   const urls = { registrar: urlOf('registrar'), issuer: urlOf('issuer') };
   return { api, profile: made.clientProfile, pin: made.serviceCaPin, ca, ...urls };
-}
-
-// The ports of a real installation may be in use on this machine.
-async function usePorts(files: readonly string[]): Promise<void> {
-  const free = new Map<string, string>();
-  for (const port of ['8891', '8881', '8882']) free.set(port, String(await freePort()));
-  for (const file of files) {
-    const text = await readFile(file, 'utf8');
-    await writeFile(
-      file,
-      text.replace(/:(8891|8881|8882)\b/g, (_all, port: string) => `:${free.get(port)}`),
-    );
-  }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }
 
 async function makeNodes(manufacturer: string, registrar: string, pin: string): Promise<DemoNode[]> {
