@@ -26,7 +26,8 @@ interface Pending {
   readonly result: Result;
 }
 
-const FLUSH_MS = 10;
+/** From one batch to the next: what comes after a pause is written at once, what comes in a stream together. */
+const SPACING_MS = 50;
 const MAX_ROWS = 500;
 /** What could not be written for so long is learned again by the next polls. */
 const LONGEST_WAIT_MS = 30_000;
@@ -53,7 +54,7 @@ export class ResultWriter {
 
   submit(node: PolledNode, result: Result): void {
     this.#pending.set(node.record.id, { node, result });
-    this.#wake(this.#pending.size >= MAX_ROWS ? 0 : FLUSH_MS);
+    this.#wake(this.#pending.size >= MAX_ROWS ? 0 : this.#spacing());
   }
 
   /** The node's result is void: it failed since, or is no longer ours. */
@@ -76,14 +77,20 @@ export class ResultWriter {
       this.#timer = undefined;
       this.#writing = this.#flush().finally(() => {
         this.#writing = undefined;
-        if (this.#pending.size > 0) this.#wake(this.#delay);
+        if (this.#pending.size > 0) this.#wake(Math.max(this.#delay, this.#spacing()));
       });
     }, ms);
   }
 
   #delay = 0;
+  #flushedAt = Number.NEGATIVE_INFINITY;
+
+  #spacing(): number {
+    return Math.max(0, this.#flushedAt + SPACING_MS - this.#options.now());
+  }
 
   async #flush(): Promise<void> {
+    this.#flushedAt = this.#options.now();
     const batch = this.#take();
     if (batch.length === 0) return;
     try {
