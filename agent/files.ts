@@ -64,7 +64,11 @@ export async function destroyFile(path: string): Promise<boolean> {
 
 /** Removes what an interrupted `replaceFile` or `destroyFile` left in a directory. */
 export async function destroyLeftovers(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
+  const names = await readdir(directory).catch((error: unknown) => {
+    if (isMissing(error)) return [];
+    throw error;
+  });
+  for (const name of names) {
     if (!LEFTOVER.test(name)) continue;
     await overwrite(join(directory, name)).catch(() => {});
     await rm(join(directory, name), { force: true });

@@ -1,8 +1,6 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { text as readStream } from 'node:stream/consumers';
 import { Command, CommanderError } from 'commander';
-import { AssayError } from '../core/errors.ts';
 import { untilSignal } from '../platform/lifecycle.ts';
 import { createLogger } from '../platform/logging.ts';
 import { version } from '../platform/version.ts';
@@ -10,7 +8,7 @@ import { startAgent } from './agent.ts';
 import { runChecks } from './check/checks.ts';
 import { renderChecks } from './check/render.ts';
 import { type AgentConfig, type AgentFlags, DEFAULT_CONFIG, loadConfig } from './config.ts';
-import { joinOnce, writeConfig } from './join.ts';
+import { checkKeptConfig, joinOnce, writeConfig } from './join.ts';
 import { leave } from './leave.ts';
 import { EXIT, EXIT_HELP, exitCodeOf, renderError, renderStep } from './output.ts';
 import { type AgentPorts, realPorts } from './ports.ts';
@@ -109,11 +107,15 @@ function addJoin(program: Command, ports: ProgramPorts): void {
       const token = options.token === '-' ? (await ports.readInput()).trim() : options.token;
       const file = options.config ?? DEFAULT_CONFIG;
       const config = configOf(flags, ports, token);
-      if (registrar !== undefined) await keepConfig(file, config, flags, ports);
+      if (registrar !== undefined && existsSync(file)) checkKeptConfig(file, config);
       const self = await joinOnce(config, ports.agent, (event) => {
         const step = renderStep(event);
         if (step !== undefined) ports.out(step);
       });
+      if (registrar !== undefined && !existsSync(file)) {
+        await writeConfig(file, config, flags);
+        ports.out(`wrote    ${file}`);
+      }
       ports.out(self.state === 'pending' ? `waiting  ${self.admission}` : `admitted ${self.admission}`);
       ports.out('next     systemctl enable --now assay-agent');
     });
@@ -175,24 +177,4 @@ function configOf(options: CommonOptions, ports: ProgramPorts, token?: string): 
     env: ports.env,
     ...(token === undefined || token === '' ? {} : { token }),
   });
-}
-
-/** A file that is there is somebody's work: it must agree, and is left alone. */
-async function keepConfig(
-  file: string,
-  config: AgentConfig,
-  flags: AgentFlags,
-  ports: ProgramPorts,
-): Promise<void> {
-  if (!existsSync(file)) {
-    await writeConfig(file, config, flags);
-    ports.out(`wrote    ${file}`);
-    return;
-  }
-  const text = await readFile(file, 'utf8');
-  if (text.includes(config.registrar)) return;
-  throw new AssayError(
-    'invalid-config',
-    `${file} names another registrar than ${config.registrar}; edit or remove it, then join again`,
-  );
 }

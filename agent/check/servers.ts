@@ -5,7 +5,7 @@ import { AssayError } from '../../core/errors.ts';
 import type { AgentConfig } from '../config.ts';
 import { fetchPinnedCa, pinOf } from '../service-ca.ts';
 import { createServiceClient } from '../service-client.ts';
-import { type CheckResult, fail, ok, warn, why } from './result.ts';
+import { type CheckResult, fail, ok, systemCode, warn, why } from './result.ts';
 
 const NOTICEABLE_SKEW_MS = 5_000;
 /** Certificates are back-dated by at least this much. */
@@ -30,7 +30,7 @@ export async function checkRegistrar(config: AgentConfig, now: () => Date): Prom
       await client.close();
     }
   } catch (error) {
-    return [fail('registrar', why(error), adviceFor(error))];
+    return [fail('registrar', why(error), adviceFor(error)), ...clockFindings(error, now())];
   }
 }
 
@@ -61,7 +61,37 @@ export function checkClock(here: Date, there: Date | undefined): CheckResult {
   return ok('clock', "this machine's clock is that of the registrar");
 }
 
+const BY_CLOCK: ReadonlyMap<string, string> = new Map([
+  ['CERT_NOT_YET_VALID', 'is not valid yet'],
+  ['CERT_HAS_EXPIRED', 'is over'],
+]);
+
+/** A clock that is far wrong shows as a certificate that is not valid, before anybody can tell the time. */
+function clockFindings(error: unknown, now: Date): CheckResult[] {
+  const what = BY_CLOCK.get(tlsCode(error) ?? '');
+  if (what === undefined) return [];
+  const message = `this machine's clock says ${now.toISOString()}, and then the registrar's certificate ${what}`;
+  return [fail('clock', message, 'start a time service: timedatectl set-ntp true')];
+}
+
+/** What TLS said below the error that reports it. */
+function tlsCode(error: unknown): string | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth += 1) {
+    const code = systemCode(at);
+    if (code !== undefined && /^(CERT_|ERR_TLS_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/.test(code)) return code;
+  }
+  return undefined;
+}
+
 function adviceFor(error: unknown): string {
+  const code = tlsCode(error);
+  if (code !== undefined && BY_CLOCK.has(code)) {
+    return 'set the clock; if it is right, the services need new certificates: assay init DIR --renew';
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return 'use a name or address of the registrar that its certificate holds, or renew the certificate with this one';
+  }
+  if (code !== undefined) return 'the CA that is configured is not the one of this registrar: correct "ca"';
   if (error instanceof AssayError && error.code === 'unauthenticated') {
     return 'compare the pin with the one that "assay token create" prints; if it is right, do not go on';
   }

@@ -9,7 +9,7 @@ import { type CheckResult, fail, ok, systemCode, warn, why } from './result.ts';
 /** Device, EK certificate, AK and a real quote, with keys that are thrown away afterwards. */
 export async function checkTpm(
   config: AgentConfig,
-  { openTpm }: Pick<AgentPorts, 'openTpm'>,
+  { openTpm, now }: Pick<AgentPorts, 'openTpm' | 'now'>,
 ): Promise<CheckResult[]> {
   const device = await checkDevice(config.tpm);
   if (device.outcome === 'fail') return [device];
@@ -29,7 +29,7 @@ export async function checkTpm(
     const answer = ok('tpm', `${config.tpm} answers`);
     return [
       answer,
-      checkEkCertificate(tpm),
+      checkEkCertificate(tpm, now()),
       ok('ak', `made an ${tpm.ak.algorithm} attestation key`),
       await checkQuote(tpm, config),
     ];
@@ -65,7 +65,7 @@ async function checkDevice(address: string): Promise<CheckResult> {
   }
 }
 
-function checkEkCertificate({ ek }: NodeTpm): CheckResult {
+function checkEkCertificate({ ek }: NodeTpm, now: Date): CheckResult {
   const [certificate] = ek.certificates;
   if (certificate === undefined) {
     const advice = `import its hash into the inventory (ek_sha256 ${ek.sha256}), or let a person approve the node`;
@@ -74,6 +74,10 @@ function checkEkCertificate({ ek }: NodeTpm): CheckResult {
   try {
     const { issuer, validTo } = new X509Certificate(certificate);
     const by = issuer.replaceAll('\n', ', ');
+    if (new Date(validTo) <= now) {
+      const advice = `the registrar refuses it: import its hash into the inventory (ek_sha256 ${ek.sha256}), or set this machine's clock`;
+      return warn('ek', `the EK certificate by ${by} was valid until ${validTo}`, advice);
+    }
     return ok('ek', `${ek.template}, certificate by ${by}, valid until ${validTo}; sha256 ${ek.sha256}`);
   } catch (error) {
     // Some manufacturers' certificates are more than OpenSSL takes; the registrar knows them by name.

@@ -41,7 +41,12 @@ export interface KeeperBackoffs {
 /** Below this there is no time to use a certificate before it must be renewed. */
 const SHORTEST_LIFETIME_MS = 3_000;
 const NEVER = new Date(0);
-const NOTHING = { intermediate: undefined, leaf: undefined, askAt: NEVER, mintAt: NEVER };
+const NOTHING = {
+  ...{ intermediate: undefined, leaf: undefined },
+  ...{ askAt: NEVER, mintAt: NEVER, destroyAt: NEVER },
+};
+/** A file that is there and must not be: it is over, whatever its leaf says. */
+const OVER: Span = { notAfter: NEVER, renewAt: NEVER };
 
 /**
  * Keeps node material while the node is trusted and destroys it when it is not. All decisions are
@@ -53,6 +58,8 @@ export class MaterialKeeper {
   #authority: NodeAuthority | undefined;
   /** Rises with each end of trust: what was asked for before is not to be used after. */
   #epoch = 0;
+  /** Why something is to be destroyed that could not be destroyed yet. */
+  #unfinished: DestroyReason | undefined;
   #files: Promise<unknown> = Promise.resolve();
   #wake = new AbortController();
   #end: AbortSignal | undefined;
@@ -101,7 +108,8 @@ export class MaterialKeeper {
     const epoch = this.#epoch;
     const notAfter = await this.#deps.store.restore().catch((error: unknown) => {
       this.#trouble('material', error);
-      return undefined;
+      // What cannot be read may be a key all the same.
+      return NEVER;
     });
     // Its intermediate's key may be gone with the last run: it is kept to its end, and replaced before.
     if (notAfter !== undefined && epoch === this.#epoch) {
@@ -111,11 +119,12 @@ export class MaterialKeeper {
 
   async #obtain(): Promise<void> {
     const { deps, epoch } = { deps: this.#deps, epoch: this.#epoch };
-    let authority: NodeAuthority;
+    let authority: NodeAuthority | undefined;
     try {
       authority = await deps.obtain();
       checkLifetime(authority, deps.now());
     } catch (error) {
+      authority?.discard();
       if (epoch === this.#epoch && this.#end?.aborted !== true) await this.#refused(error);
       return;
     }
@@ -148,6 +157,9 @@ export class MaterialKeeper {
         if (epoch !== this.#epoch) return;
         const renewed = this.#state.leaf !== undefined;
         await deps.store.write(material.pem);
+        // A revocation came meanwhile: it takes the file away as soon as this ends.
+        if (epoch !== this.#epoch) return;
+        this.#unfinished = undefined;
         this.#state = { ...this.#state, leaf: this.#span(material.notAfter), mintAt: this.#after(0) };
         const { subject, issuer, notBefore, notAfter } = material;
         const { path } = deps.store;
@@ -171,7 +183,7 @@ export class MaterialKeeper {
   }
 
   async #expire(): Promise<void> {
-    await this.#destroy('expired', 0);
+    await this.#destroy(this.#unfinished ?? 'expired', 0);
   }
 
   /** After this nothing that was held or asked for can be used. */
@@ -187,12 +199,14 @@ export class MaterialKeeper {
     this.#wake.abort();
     try {
       await this.#exclusive(() => store.destroy());
+      this.#unfinished = undefined;
       if (held) onEvent({ step: 'destroyed', reason, path: store.path });
     } catch (error) {
       this.#trouble('material', error);
-      // Still there: an end in the past makes the next step destroy it again.
-      this.#state = { ...this.#state, leaf: { notAfter: NEVER, renewAt: NEVER } };
-      await this.#deps.pause(SHORTEST_WAIT_MS, new AbortController().signal);
+      this.#unfinished = reason;
+      this.#state = { ...this.#state, leaf: OVER, destroyAt: this.#after(0) };
+      // The run may have gone to sleep over this.
+      this.#wake.abort();
     }
   }
 

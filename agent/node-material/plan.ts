@@ -15,6 +15,8 @@ export interface MaterialState {
   readonly askAt: Date;
   /** No leaf is minted before. */
   readonly mintAt: Date;
+  /** What is over is not destroyed before: the last attempt did not work. */
+  readonly destroyAt: Date;
 }
 
 export type Step =
@@ -31,10 +33,11 @@ const FURTHEST_MS = 10 * 60_000;
 
 /** What to do now. A wait is never shorter than a second, so nothing that is late can become a busy loop. */
 export function planStep(state: MaterialState, now: Date): Step {
-  const { intermediate, leaf, askAt, mintAt } = state;
-  if (intermediate !== undefined && intermediate.notAfter <= now) return { do: 'destroy' };
+  const { intermediate, leaf, askAt, mintAt, destroyAt } = state;
+  const mayDestroy = isDue(destroyAt, now);
+  if (intermediate !== undefined && intermediate.notAfter <= now && mayDestroy) return { do: 'destroy' };
   const mayMint = intermediate !== undefined && isDue(mintAt, now);
-  if (leaf !== undefined && leaf.notAfter <= now && !mayMint) return { do: 'destroy' };
+  if (leaf !== undefined && leaf.notAfter <= now && !mayMint && mayDestroy) return { do: 'destroy' };
   if (state.mayAsk && wantsIntermediate(intermediate, now) && isDue(askAt, now)) return { do: 'obtain' };
   if (mayMint && mintTime(leaf, intermediate) <= now) return { do: 'mint' };
   return { do: 'wait', milliseconds: waitFor([...wakeTimes(state)], now) };
@@ -63,13 +66,14 @@ function mintTime(leaf: Span | undefined, intermediate: Span): Date {
   return leaf.notAfter < intermediate.notAfter ? leaf.renewAt : intermediate.notAfter;
 }
 
-function* wakeTimes({ mayAsk, intermediate, leaf, askAt, mintAt }: MaterialState): Generator<Date> {
+function* wakeTimes(state: MaterialState): Generator<Date> {
+  const { mayAsk, intermediate, leaf, askAt, mintAt, destroyAt } = state;
   if (mayAsk) yield later(intermediate?.renewAt ?? askAt, askAt);
   if (intermediate !== undefined) {
     yield intermediate.notAfter;
     yield later(mintTime(leaf, intermediate), mintAt);
   }
-  if (leaf !== undefined) yield leaf.notAfter;
+  if (leaf !== undefined) yield later(leaf.notAfter, destroyAt);
 }
 
 function later(a: Date, b: Date): Date {
