@@ -55,8 +55,9 @@ export class AgentServices {
     server.on('request', (request, response) => void this.#handle(request, response));
   }
 
-  static async start(): Promise<AgentServices> {
-    const pki = await testPki();
+  /** With certificates that were made as if it were `now`. */
+  static async start(now = Date.now()): Promise<AgentServices> {
+    const pki = await testPki(now);
     const { certificate, key } = pki.server;
     const server = createServer({
       ...{ cert: certificate, key, ca: pki.serviceCa.pem },
