@@ -1,5 +1,6 @@
 import { AssayError } from '../core/errors.ts';
 import type { Database } from '../platform/database/index.ts';
+import type { EnrolmentProtocol } from '../platform/database/schema.ts';
 import type { EnrolmentLimits } from './config.ts';
 import type { Candidate } from './domain/candidate.ts';
 import { isRightAnswer, makeChallenge } from './domain/challenge.ts';
@@ -11,7 +12,6 @@ import {
   findKeylimeEnrolments,
   type OpenEnrolment,
   openEnrolment,
-  type Protocol,
   spendEnrolment,
 } from './store/enrolments.ts';
 
@@ -25,7 +25,7 @@ export interface EnrolmentDeps {
 
 export interface OpenRequest {
   readonly claim: IdentityClaim;
-  readonly protocol: Protocol;
+  readonly protocol: EnrolmentProtocol;
   /** requesterNetwork of the address. */
   readonly network: string;
   /** The one right answer for a secret. */
@@ -99,10 +99,10 @@ async function answerOne(
 async function complete(database: Database, enrolmentId: string): Promise<string> {
   try {
     return await database.transaction(async (tx) => {
-      const candidate = await spendEnrolment(tx, enrolmentId);
-      if (!candidate) throw unknownChallenge();
-      await completeEnrolment(tx, candidate);
-      return candidate.nodeId;
+      const spent = await spendEnrolment(tx, enrolmentId);
+      if (!spent) throw unknownChallenge();
+      await completeEnrolment(tx, spent);
+      return spent.candidate.nodeId;
     });
   } catch (error) {
     // What was written is undone, but the answer was given: a challenge is answered once.

@@ -55,6 +55,8 @@ export type Standing = 'unknown' | 'passing' | 'failed' | 'banned';
 export type Outcome = 'pass' | 'fail' | 'inconclusive';
 export type NodeState = 'pending' | 'enrolled' | 'trusted' | 'stale' | 'failed' | 'banned' | 'retired';
 export type KeyMode = 'tpm' | 'delivered';
+/** How a node enrols: Keylime's registration, or ours. */
+export type EnrolmentProtocol = 'keylime' | 'assay';
 
 export const node = pgTable('node', {
   id: uuid('id').primaryKey(),
@@ -84,13 +86,14 @@ export const node = pgTable('node', {
   shard: integer('shard').notNull(),
   createdAt: instant('created_at').notNull().defaultNow(),
   enrolledAt: instant('enrolled_at').notNull().defaultNow(),
+  protocol: text('protocol').$type<EnrolmentProtocol>(),
 });
 
 export const enrolment = pgTable('enrolment', {
   id: uuid('id').primaryKey(),
   nodeId: uuid('node_id').notNull(),
   alias: text('alias').notNull(),
-  protocol: text('protocol').$type<'keylime' | 'assay'>().notNull(),
+  protocol: text('protocol').$type<EnrolmentProtocol>().notNull(),
   remoteAddress: text('remote_address').notNull(),
   candidate: jsonb('candidate').$type<unknown>().notNull(),
   proofSha256: bytea('proof_sha256').notNull(),

@@ -8,8 +8,10 @@ import type { Transaction } from '../../platform/database/index.ts';
 import { node } from '../../platform/database/schema.ts';
 import { type AdmissionDecision, decideAdmission } from '../domain/admission.ts';
 import type { Candidate } from '../domain/candidate.ts';
+import { channelNotes, checkChannelKept } from '../domain/channel.ts';
 import { previousContact } from '../domain/previous-contact.ts';
 import { claim, findInventory, findToken } from './admission-facts.ts';
+import type { SpentEnrolment } from './enrolments.ts';
 import { aliasHolder, findByTls, lockAlias, lockRecord, lockTls, type NodeRecord } from './records.ts';
 
 /**
@@ -18,11 +20,15 @@ import { aliasHolder, findByTls, lockAlias, lockRecord, lockTls, type NodeRecord
  *
  * @throws {AssayError} `identity-refused` or `conflict` when another node's alias or TLS certificate is in the way
  */
-export async function completeEnrolment(tx: Transaction, candidate: Candidate): Promise<void> {
+export async function completeEnrolment(tx: Transaction, spent: SpentEnrolment): Promise<void> {
+  const { candidate, protocol } = spent;
   await lockAlias(tx, candidate.alias);
   await checkTls(tx, candidate);
   const before = await lockRecord(tx, candidate.nodeId);
-  if (before) checkSameEk(before, candidate);
+  if (before) {
+    checkSameEk(before, candidate);
+    checkChannelKept(before, protocol);
+  }
   const holder = await aliasHolder(tx, candidate.alias, candidate.nodeId);
   if (before?.admission === 'admitted' && holder !== null) throw aliasTaken(candidate.alias, holder);
   const decision = decideAdmission({
@@ -33,18 +39,19 @@ export async function completeEnrolment(tx: Transaction, candidate: Candidate): 
     inventory: await findInventory(tx, candidate),
     token: await findToken(tx, candidate.tokenSha256),
   });
-  if (before) await writeNext(tx, before, candidate, decision);
-  else await tx.insert(node).values({ ...firstRecord(candidate), ...admissionColumns(decision) });
+  if (before) await writeNext(tx, before, spent, decision);
+  else await tx.insert(node).values({ ...firstRecord(spent), ...admissionColumns(decision) });
   await claim(tx, decision.claims, candidate.nodeId);
-  await record(tx, before, candidate, decision);
+  await record(tx, before, spent, decision);
 }
 
 async function writeNext(
   tx: Transaction,
   before: NodeRecord,
-  candidate: Candidate,
+  spent: SpentEnrolment,
   decision: AdmissionDecision,
 ): Promise<void> {
+  const { candidate } = spent;
   const known = {
     host: before.contactHost,
     port: before.contactPort,
@@ -57,7 +64,7 @@ async function writeNext(
   await tx
     .update(node)
     .set({
-      ...identityColumns(candidate),
+      ...identityColumns(spent),
       version: sql`${node.version} + 1`,
       enrolledAt: sql`now()`,
       previousContact: previousContact(known, now),
@@ -66,18 +73,19 @@ async function writeNext(
     .where(eq(node.id, before.id));
 }
 
-function firstRecord(candidate: Candidate) {
-  const { nodeId, ekSpkiSha256 } = candidate;
-  return { id: nodeId, ekSpkiSha256, shard: shardOf(nodeId), ...identityColumns(candidate) };
+function firstRecord(spent: SpentEnrolment) {
+  const { nodeId, ekSpkiSha256 } = spent.candidate;
+  return { id: nodeId, ekSpkiSha256, shard: shardOf(nodeId), ...identityColumns(spent) };
 }
 
-function identityColumns(candidate: Candidate) {
+function identityColumns({ candidate, protocol }: SpentEnrolment) {
   return {
+    protocol,
     alias: candidate.alias,
     ekPublic: candidate.ekPublic,
     ekCertificate: candidate.ekCertificate,
     ekPath: candidate.ekPath,
-    ekNotes: candidate.notes,
+    ekNotes: [...candidate.notes, ...channelNotes(candidate, protocol)],
     tpm: candidate.tpm,
     akPublic: candidate.akPublic,
     akName: candidate.akName,
@@ -135,7 +143,7 @@ function tlsHash({ tlsCertificate }: Candidate): Uint8Array | null {
 async function record(
   tx: Transaction,
   before: NodeRecord | undefined,
-  candidate: Candidate,
+  { candidate, protocol }: SpentEnrolment,
   { admission, reason, admittedBy, group, claims }: AdmissionDecision,
 ): Promise<void> {
   const tls = tlsHash(candidate);
@@ -145,6 +153,7 @@ async function record(
     subject: candidate.nodeId,
     detail: {
       version: (before?.version ?? 0) + 1,
+      protocol,
       alias: candidate.alias,
       contact: `${candidate.contact.host}:${candidate.contact.port}`,
       akName: toHex(candidate.akName),

@@ -1,15 +1,13 @@
 import { and, desc, eq, gt, isNull, sql } from 'drizzle-orm';
 import { AssayError } from '../../core/errors.ts';
 import type { Queries, Transaction } from '../../platform/database/index.ts';
-import { enrolment } from '../../platform/database/schema.ts';
+import { type EnrolmentProtocol, enrolment } from '../../platform/database/schema.ts';
 import type { EnrolmentLimits } from '../config.ts';
 import { type Candidate, restoreCandidate, storeCandidate } from '../domain/candidate.ts';
 
-export type Protocol = 'keylime' | 'assay';
-
 export interface NewEnrolment {
   readonly id: string;
-  readonly protocol: Protocol;
+  readonly protocol: EnrolmentProtocol;
   /** requesterNetwork of the address. */
   readonly network: string;
   readonly candidate: Candidate;
@@ -83,14 +81,23 @@ export async function findKeylimeEnrolments(
     .orderBy(desc(enrolment.createdAt), desc(enrolment.id));
 }
 
+export interface SpentEnrolment {
+  readonly candidate: Candidate;
+  readonly protocol: EnrolmentProtocol;
+}
+
 /** Spends a challenge. Of several at once, one gets the candidate: the others find it spent. */
-export async function spendEnrolment(db: Queries | Transaction, id: string): Promise<Candidate | undefined> {
+export async function spendEnrolment(
+  db: Queries | Transaction,
+  id: string,
+): Promise<SpentEnrolment | undefined> {
   const rows = await db
     .update(enrolment)
     .set({ spentAt: sql`now()` })
     .where(and(eq(enrolment.id, id), open()))
-    .returning({ candidate: enrolment.candidate });
-  return rows[0] && restoreCandidate(rows[0].candidate);
+    .returning({ candidate: enrolment.candidate, protocol: enrolment.protocol });
+  const [row] = rows;
+  return row && { candidate: restoreCandidate(row.candidate), protocol: row.protocol };
 }
 
 async function purge(tx: Transaction): Promise<void> {

@@ -21,6 +21,8 @@ export interface FakeAgentOptions {
   readonly clientCa: string;
   readonly tpm?: SoftwareTpm;
   readonly port?: number;
+  /** PEM of a key of its own for payloads, as stock agents have one: quotes then bind it in place of the TLS key. */
+  readonly payloadKey?: string;
 }
 
 const CHANNEL_PCR = 16;
@@ -36,8 +38,11 @@ export class FakeAgent {
   /** Requests for quotes so far. */
   quotes = 0;
   readonly #server: PullServer;
+  readonly #payloadKey: string | undefined;
 
-  private constructor({ tls, clientCa, tpm = new SoftwareTpm(() => performance.now()) }: FakeAgentOptions) {
+  private constructor(options: FakeAgentOptions) {
+    const { tls, clientCa, tpm = new SoftwareTpm(() => performance.now()) } = options;
+    this.#payloadKey = options.payloadKey;
     this.tpm = tpm;
     this.tls = tls;
     this.answer = (query) => this.honest(query);
@@ -67,12 +72,14 @@ export class FakeAgent {
   }
 
   honest(query: QuoteQuery): PullAnswer {
-    return success({ quote: this.quote(query) });
+    const quote = this.quote(query);
+    return success(this.#payloadKey === undefined ? { quote } : { quote, pubkey: this.#payloadKey });
   }
 
   /** Binds the channel and quotes, as an agent does. */
   quote({ nonce, pcrs }: QuoteQuery): string {
-    const publicKey = createPublicKey(this.tls.key).export({ type: 'spki', format: 'pem' });
+    const publicKey =
+      this.#payloadKey ?? createPublicKey(this.tls.key).export({ type: 'spki', format: 'pem' });
     this.tpm.bind(CHANNEL_PCR, createHash('sha256').update(publicKey).digest());
     return quoteString(this.tpm, nonce, [...new Set([...pcrs, CHANNEL_PCR])]);
   }

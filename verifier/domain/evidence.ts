@@ -5,7 +5,7 @@ import { parseQuoteString } from '../../core/messages/keylime/quote-string.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import type { TpmtPublic } from '../../core/tpm/public.ts';
 import { appraiseQuote, type QuoteAppraisal } from '../../core/tpm/quote.ts';
-import { evaluateChannel } from './channel.ts';
+import { type ChannelBinding, type ExpectedChannel, evaluateChannel } from './channel.ts';
 
 /** What a node was asked, and by what its answer is judged. */
 export interface QuoteRequest {
@@ -15,7 +15,7 @@ export interface QuoteRequest {
   readonly pcrs: readonly number[];
   readonly akPublic: TpmtPublic;
   /** What PCR 16 must hold; absent where no channel is claimed. */
-  readonly channel?: Uint8Array;
+  readonly channel?: ExpectedChannel;
 }
 
 /** The evidence of a verdict as it is kept: enough to judge it again without the node. */
@@ -26,8 +26,10 @@ export interface StoredEvidence {
   readonly pcrs: readonly number[];
   /** TPM2B_PUBLIC. */
   readonly akPublic: string;
-  /** Hex; what PCR 16 had to be. */
-  readonly channel: string;
+  /** Hex; what PCR 16 had to be. Null where it did not matter, as in looking for a second holder of the keys. */
+  readonly channel: string | null;
+  /** Whose key that was. With `reported-key` the quote says nothing of the TLS connection. */
+  readonly binding: ChannelBinding | null;
   /** As the node sent it; what is not even text of that form stands escaped. */
   readonly quote: string;
 }
@@ -67,7 +69,7 @@ const MAX_KEPT_CHARACTERS = 64 * 1024;
 
 export function storedEvidence(
   quote: string,
-  request: Required<Omit<QuoteRequest, 'akPublic'>>,
+  request: Omit<QuoteRequest, 'akPublic'>,
   akPublic: Uint8Array,
 ): StoredEvidence {
   const kept = quote.slice(0, MAX_KEPT_CHARACTERS);
@@ -77,7 +79,8 @@ export function storedEvidence(
     bank: request.bank,
     pcrs: request.pcrs,
     akPublic: toBase64(akPublic),
-    channel: toHex(request.channel),
+    channel: request.channel ? toHex(request.channel.value) : null,
+    binding: request.channel?.binding ?? null,
     quote: QUOTE_FORM.test(kept) ? kept : printable(kept),
   };
 }

@@ -59,7 +59,9 @@ async function askPrevious(
   const { bank } = assigned.policy.pcrs;
   const nonce = makeNonce(randomBytes);
   const asked = now();
-  const answer = await source.ask(peer, { nonce, mask: assigned.mask, apiVersion: record.apiVersion });
+  const answer = await source.ask(peer, {
+    ...{ nonce, mask: assigned.mask, apiVersion: record.apiVersion, reportKey: false },
+  });
   source.forget(peer.id);
   if (!answer.came) return undefined;
   const request = { nonce, bank, pcrs: assigned.pcrs, akPublic: parseTpm2bPublic(akPublic) };
@@ -69,9 +71,8 @@ async function askPrevious(
   // One agent that is reached at two addresses: it shows one TLS key, and one TPM.
   if (equalBytes(tlsSha256, identity.peer.tlsSha256) && couldBeOneTpm(reading, second)) return undefined;
   const message = `an agent with the keys of this node still answers at ${host}:${port}: two machines hold one identity`;
-  const channel = identity.channel(bank);
   return {
     finding: { rule: 'id.clone', message },
-    evidence: storedEvidence(answer.quote, { ...request, channel }, akPublic),
+    evidence: storedEvidence(answer.quote, request, akPublic),
   };
 }

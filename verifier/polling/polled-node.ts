@@ -2,9 +2,14 @@ import { hash } from 'node:crypto';
 import type { TpmsClockInfo } from '../../core/tpm/attest.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import { parseTpm2bPublic, type TpmtPublic } from '../../core/tpm/public.ts';
-import type { Outcome, PreviousContact, Standing } from '../../platform/database/schema.ts';
+import type {
+  EnrolmentProtocol,
+  Outcome,
+  PreviousContact,
+  Standing,
+} from '../../platform/database/schema.ts';
 import type { PinnedPeer } from '../../platform/http/pinned-pool.ts';
-import { channelKeyOf, channelValue } from '../domain/channel.ts';
+import { type ChannelBinding, channelKeyOf, channelValue, type ExpectedChannel } from '../domain/channel.ts';
 import { NOT_IN_HEAP } from '../scheduler/due-heap.ts';
 import type { Scheduled } from '../scheduler/scheduler.ts';
 import type { Failure } from './judgement.ts';
@@ -24,6 +29,8 @@ export interface NodeRecord {
   /** DER; null for a stock agent without TLS. */
   readonly tlsCertificate: Uint8Array | null;
   readonly previousContact: PreviousContact | null;
+  /** Null: enrolled before it was recorded. */
+  readonly protocol: EnrolmentProtocol | null;
 }
 
 /** What is recorded of a node's trust, as this process last read or wrote it. The row itself decides. */
@@ -44,8 +51,9 @@ export interface TrustSnapshot {
 export interface NodeIdentity {
   readonly peer: PinnedPeer;
   readonly akPublic: TpmtPublic;
-  /** What PCR 16 must hold. A stock agent's payload key would stand here instead of its TLS key. */
-  channel(bank: HashName): Uint8Array;
+  readonly binding: ChannelBinding;
+  /** @param reportedKey PEM of the key that came with the quote; without it, undefined where that key is the one */
+  channel(bank: HashName, reportedKey: string | undefined): ExpectedChannel | undefined;
 }
 
 /** A node that this process polls. */
@@ -85,16 +93,35 @@ export function polledNode(record: NodeRecord, trust: TrustSnapshot): PolledNode
 
 /** @throws {ParseError} when the record's AK does not parse, which the registrar never writes */
 export function identityOf(record: NodeRecord): NodeIdentity | undefined {
-  const { id, host, port, tlsCertificate } = record;
+  const { id, host, port, tlsCertificate, protocol } = record;
   if (!tlsCertificate) return undefined;
-  const values = new Map<HashName, Uint8Array>();
   return {
     peer: { id, host, port, tlsSha256: hash('sha256', tlsCertificate, 'buffer') },
     akPublic: parseTpm2bPublic(record.akPublic),
+    ...(protocol === 'keylime' ? REPORTED_KEY : tlsKey(tlsCertificate)),
+  };
+}
+
+type Channel = Pick<NodeIdentity, 'binding' | 'channel'>;
+
+const REPORTED_KEY: Channel = {
+  binding: 'reported-key',
+  channel: (bank, key) =>
+    key === undefined ? undefined : { binding: 'reported-key', value: channelValue(bank, key) },
+};
+
+function tlsKey(tlsCertificate: Uint8Array): Channel {
+  const binding = 'tls-key';
+  const known = new Map<HashName, ExpectedChannel>();
+  return {
+    binding,
     channel(bank) {
-      const known = values.get(bank) ?? channelValue(bank, channelKeyOf(tlsCertificate));
-      values.set(bank, known);
-      return known;
+      const expected = known.get(bank) ?? {
+        binding,
+        value: channelValue(bank, channelKeyOf(tlsCertificate)),
+      };
+      known.set(bank, expected);
+      return expected;
     },
   };
 }

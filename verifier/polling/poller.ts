@@ -57,9 +57,13 @@ async function attest(
   const { bank } = assigned.policy.pcrs;
   const nonce = makeNonce(options.randomBytes);
   const { apiVersion, akPublic } = node.record;
-  const answer = await options.source.ask(identity.peer, { nonce, mask: assigned.mask, apiVersion });
+  const reportKey = identity.binding === 'reported-key';
+  const answer = await options.source.ask(identity.peer, {
+    ...{ nonce, mask: assigned.mask, apiVersion, reportKey },
+  });
   if (!answer.came) return { ...basis, kind: 'undecided', findings: [answer.finding] };
-  const channel = identity.channel(bank);
+  const channel = identity.channel(bank, answer.publicKey);
+  if (!channel) return undecided(basis, 'node.answer', 'the agent did not say which key its quote binds');
   const request = { nonce, bank, pcrs: assigned.pcrs, akPublic: identity.akPublic, channel };
   const quote = readQuote(answer.quote, request);
   const evidence = storedEvidence(answer.quote, request, akPublic);

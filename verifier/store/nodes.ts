@@ -1,5 +1,11 @@
 import type { Database } from '../../platform/database/index.ts';
-import type { Outcome, PreviousContact, Standing, StoredFinding } from '../../platform/database/schema.ts';
+import type {
+  EnrolmentProtocol,
+  Outcome,
+  PreviousContact,
+  Standing,
+  StoredFinding,
+} from '../../platform/database/schema.ts';
 import { reasonKeyOf } from '../domain/reasons.ts';
 import type { NodeRecord, TrustSnapshot } from '../polling/polled-node.ts';
 
@@ -23,6 +29,7 @@ interface Row {
   readonly ak_public: Buffer;
   readonly tls_certificate: Buffer | null;
   readonly previous_contact: PreviousContact | null;
+  readonly protocol: EnrolmentProtocol | null;
   readonly epoch: number | null;
   readonly standing: Standing | null;
   readonly node_version: number | null;
@@ -37,7 +44,7 @@ interface Row {
 
 const SELECT = `
 SELECT n.id, n.version, n.alias, n.group_name, n.shard, n.api_version, n.contact_host, n.contact_port, n.ak_public,
-       n.tls_certificate, n.previous_contact, t.epoch, t.standing, t.node_version, t.outcome, t.reasons,
+       n.tls_certificate, n.previous_contact, n.protocol, t.epoch, t.standing, t.node_version, t.outcome, t.reasons,
        t.policy_name || '@' || t.policy_version AS policy, t.tpm_clock, t.tpm_reset_count, t.tpm_restart_count,
        (extract(epoch FROM t.trusted_until - now()) * 1000)::float8 AS trust_left_ms
 FROM node n LEFT JOIN node_trust t ON t.node_id = n.id
@@ -88,6 +95,7 @@ function recordOf(row: Row): NodeRecord {
     akPublic: row.ak_public,
     tlsCertificate: row.tls_certificate,
     previousContact: row.previous_contact,
+    protocol: row.protocol,
   };
 }
 

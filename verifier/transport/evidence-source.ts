@@ -7,11 +7,13 @@ export interface EvidenceRequest {
   /** PCRs of the policy, as the wire has them: bit n asks for PCR n. */
   readonly mask: string;
   readonly apiVersion: string;
+  /** Also asks for the key that the quote binds, where that is not the TLS key. */
+  readonly reportKey: boolean;
 }
 
 /** What came; nothing in it is checked. A finding means that nothing came that could be evidence. */
 export type EvidenceAnswer =
-  | { readonly came: true; readonly quote: string }
+  | { readonly came: true; readonly quote: string; readonly publicKey?: string }
   | { readonly came: false; readonly finding: Finding };
 
 /** A way to get evidence from a node. Whichever way it comes, it is appraised the same. */

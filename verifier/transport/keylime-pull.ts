@@ -11,6 +11,7 @@ export interface KeylimePullOptions {
 
 const API_VERSION = /^2\.\d{1,2}$/;
 const OLDEST = '2.1';
+const MAX_KEY_CHARACTERS = 8192;
 
 /** Keylime's pull API 2.x: GET quotes/integrity at the agent, over the pinned connection. */
 export function keylimePull({ pool, timeoutMs, maxBytes }: KeylimePullOptions): EvidenceSource {
@@ -19,6 +20,7 @@ export function keylimePull({ pool, timeoutMs, maxBytes }: KeylimePullOptions): 
       try {
         return readAnswer(
           await pool.request(peer, { method: 'GET', path: pathOf(request), timeoutMs, maxBytes }),
+          request,
         );
       } catch (error) {
         if (!(error instanceof PeerError)) throw error;
@@ -29,30 +31,32 @@ export function keylimePull({ pool, timeoutMs, maxBytes }: KeylimePullOptions): 
   };
 }
 
-function pathOf({ nonce, mask, apiVersion }: EvidenceRequest): string {
+function pathOf({ nonce, mask, apiVersion, reportKey }: EvidenceRequest): string {
   const version = API_VERSION.test(apiVersion) ? apiVersion : OLDEST;
-  return `/v${version}/quotes/integrity?nonce=${nonce}&mask=${mask}&partial=1&ima_ml_entry=0`;
+  // Not what it sounds like: 0 adds the key.
+  const partial = reportKey ? 0 : 1;
+  return `/v${version}/quotes/integrity?nonce=${nonce}&mask=${mask}&partial=${partial}&ima_ml_entry=0`;
 }
 
-/** Checked by hand: a schema validator would cost more than the signature. Only `quote` is read, and only it is signed. */
-function readAnswer({ status, body }: PinnedAnswer): EvidenceAnswer {
+/** Checked by hand: a schema validator would cost more than the signature. Nothing but what the quote signs is read. */
+function readAnswer({ status, body }: PinnedAnswer, { reportKey }: EvidenceRequest): EvidenceAnswer {
   if (status !== 200) return { came: false, finding: unusable(`answered with status ${status}`) };
-  const quote = quoteIn(body);
-  return quote === undefined
-    ? { came: false, finding: unusable('answered with something else than a quote in JSON') }
-    : { came: true, quote };
+  const results = resultsIn(body);
+  const quote = member(results, 'quote');
+  if (typeof quote !== 'string') {
+    return { came: false, finding: unusable('answered with something else than a quote in JSON') };
+  }
+  const publicKey = reportKey ? member(results, 'pubkey') : undefined;
+  if (typeof publicKey !== 'string' || publicKey.length > MAX_KEY_CHARACTERS) return { came: true, quote };
+  return { came: true, quote, publicKey };
 }
 
-function quoteIn(body: Buffer): string | undefined {
-  let answer: unknown;
+function resultsIn(body: Buffer): unknown {
   try {
-    answer = JSON.parse(body.toString('utf8'));
+    return member(JSON.parse(body.toString('utf8')), 'results');
   } catch {
     return undefined;
   }
-  const results = member(answer, 'results');
-  const quote = member(results, 'quote');
-  return typeof quote === 'string' ? quote : undefined;
 }
 
 function member(value: unknown, name: string): unknown {

@@ -8,11 +8,11 @@ export const CLOCK = { clock: 5n, resetCount: 1, restartCount: 0, safe: true };
 
 export const RECORD: NodeRecord = {
   ...{ id: 'n', version: 2, alias: 'a', group: 'g', shard: 3, apiVersion: '2.6', host: 'h', port: 1 },
-  ...{ akPublic: new Uint8Array(), tlsCertificate: null, previousContact: null },
+  ...{ akPublic: new Uint8Array(), tlsCertificate: null, previousContact: null, protocol: null },
 };
 
 const EVIDENCE: StoredEvidence = {
-  ...({ format: 'keylime-quote/1', bank: 'sha256' } as const),
+  ...({ format: 'keylime-quote/1', bank: 'sha256', binding: 'tls-key' } as const),
   ...{ nonce: '', pcrs: [], akPublic: '', channel: '', quote: '' },
 };
 

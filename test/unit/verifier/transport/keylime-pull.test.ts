@@ -3,7 +3,7 @@ import { PeerError, type PinnedRequest } from '../../../../platform/http/pinned-
 import { keylimePull } from '../../../../verifier/transport/keylime-pull.ts';
 
 const peer = { id: 'n', host: '127.0.0.1', port: 1, tlsSha256: new Uint8Array(32) };
-const request = { nonce: 'N', mask: '0x407', apiVersion: '2.6' };
+const request = { nonce: 'N', mask: '0x407', apiVersion: '2.6', reportKey: false };
 
 function source(answer: string | PeerError, status = 200) {
   const asked: PinnedRequest[] = [];
@@ -41,6 +41,17 @@ describe('keylimePull', () => {
   test('takes the quote, and nothing else', async () => {
     const { source: pull } = source('{"code":200,"results":{"quote":"rQ","hash_alg":"sha1","pubkey":7}}');
     expect(await pull.ask(peer, request)).toEqual({ came: true, quote: 'rQ' });
+  });
+
+  test('asks for the key that the quote binds where that matters, and takes it if it is one', async () => {
+    const { asked, source: pull } = source('{"results":{"quote":"rQ","pubkey":"PEM\\n"}}');
+    const wanted = { ...request, reportKey: true };
+    expect(await pull.ask(peer, wanted)).toEqual({ came: true, quote: 'rQ', publicKey: 'PEM\n' });
+    expect(asked[0]?.path).toContain('&partial=0&');
+    for (const pubkey of ['7', 'null', JSON.stringify('x'.repeat(8193))]) {
+      const other = source(`{"results":{"quote":"rQ","pubkey":${pubkey}}}`).source;
+      expect(await other.ask(peer, wanted)).toEqual({ came: true, quote: 'rQ' });
+    }
   });
 
   test.each([
