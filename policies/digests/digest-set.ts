@@ -1,0 +1,318 @@
+import { hash } from 'node:crypto';
+import Type from 'typebox';
+import Value from 'typebox/value';
+import { ParseError } from '../../core/errors.ts';
+import { type DigestSource, FILE_DIGESTS, type FileDigestName, type PackageRef } from './digest-entry.ts';
+import {
+  ALGORITHMS,
+  type Counts,
+  HEADER_BYTES,
+  type Layout,
+  layoutOf,
+  MAGIC,
+  MAX_ENTRIES,
+  MAX_METADATA_BYTES,
+  MAX_PATH_BYTES,
+  NO_PACKAGE,
+} from './layout.ts';
+
+const Metadata = Type.Object(
+  {
+    packages: Type.Array(Type.Tuple([Type.String(), Type.String(), Type.String()])),
+    sources: Type.Array(
+      Type.Object(
+        { kind: Type.String(), sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })) },
+        { additionalProperties: false },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** What a set knows of a path: for explanations. */
+export interface KnownFile {
+  readonly algorithm: FileDigestName;
+  readonly digest: Uint8Array;
+  readonly package?: PackageRef;
+}
+
+interface Group {
+  readonly algorithm: FileDigestName;
+  readonly size: number;
+  readonly count: number;
+  readonly digests: Uint8Array;
+  /** Of the first 16 bits of a digest: the first entry that begins with them. Digests spread evenly over these. */
+  readonly buckets: Uint32Array;
+  readonly paths: Uint32Array;
+  readonly packages: Uint32Array;
+}
+
+/**
+ * Which bytes may be at which path. One for each content, shared by all policies and nodes; its memory is its bytes.
+ */
+export class DigestSet {
+  /** `sha256:` and the hex SHA-256 of its bytes. */
+  readonly id: string;
+  readonly size: number;
+  readonly packages: readonly PackageRef[];
+  readonly sources: readonly DigestSource[];
+  readonly bytes: Uint8Array;
+  readonly #groups: ReadonlyMap<FileDigestName, Group>;
+  readonly #pathStarts: Uint32Array;
+  readonly #pathBytes: Uint8Array;
+  #byPath: ReadonlyMap<FileDigestName, Uint32Array> | undefined;
+
+  private constructor(bytes: Uint8Array, counts: Counts, layout: Layout) {
+    this.bytes = bytes;
+    this.id = `sha256:${hash('sha256', bytes)}`;
+    const { packages, sources } = parseMetadata(
+      bytes.subarray(layout.metadata, layout.metadata + counts.metadataBytes),
+    );
+    this.packages = packages.map(([name, version, arch]) => ({ name, version, arch }));
+    this.sources = sources;
+    this.#pathStarts = numbers(bytes, layout.pathStarts, counts.paths + 1);
+    this.#pathBytes = bytes.subarray(layout.pathBytes, layout.pathBytes + counts.pathBytes);
+    this.#groups = new Map(
+      ALGORITHMS.map((algorithm, index) => [algorithm, groupOf(bytes, algorithm, counts, layout, index)]),
+    );
+    this.size = counts.entries.reduce((sum, count) => sum + count, 0);
+    this.#check(counts);
+  }
+
+  /**
+   * Takes over `bytes`, which must not change any more.
+   *
+   * @throws {ParseError} unless they are a whole digest set in its one order
+   */
+  static parse(input: Uint8Array): DigestSet {
+    // Numbers are read in place, which needs them at a multiple of four.
+    const bytes = input.byteOffset % 4 === 0 ? input : Uint8Array.from(input);
+    const counts = parseCounts(bytes);
+    const layout = layoutOf(counts);
+    if (layout.end !== bytes.length) {
+      fail(
+        'end',
+        Math.min(layout.end, bytes.length),
+        `has ${bytes.length} bytes, its header says ${layout.end}`,
+      );
+    }
+    return new DigestSet(bytes, counts, layout);
+  }
+
+  /** Rule `ima.digest`: whether exactly these bytes may be at exactly this path. */
+  allows(path: Uint8Array, algorithm: FileDigestName, digest: Uint8Array): boolean {
+    const group = this.#groups.get(algorithm);
+    if (!group || digest.length !== group.size) return false;
+    let low = boundOf(group, digest, false);
+    // The same bytes may be at many paths, an empty file at thousands: those are ascending by path.
+    let high = boundOf(group, digest, true);
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const order = this.#comparePath(group.paths[middle] ?? 0, path);
+      if (order === 0) return true;
+      if (order < 0) low = middle + 1;
+      else high = middle;
+    }
+    return false;
+  }
+
+  /** Everything that is known of a path. Slower than `allows`: for those who explain a refusal. */
+  filesAt(path: Uint8Array): readonly KnownFile[] {
+    const target = this.#indexOf(path);
+    if (target === undefined) return [];
+    this.#byPath ??= new Map([...this.#groups].map(([name, group]) => [name, entriesByPath(group)]));
+    return [...this.#groups.values()].flatMap((group) => {
+      const order = this.#byPath?.get(group.algorithm) ?? new Uint32Array();
+      const found: KnownFile[] = [];
+      for (
+        let at = lowerBound(order, group.paths, target);
+        group.paths[order[at] ?? -1] === target;
+        at += 1
+      ) {
+        found.push(this.#fileOf(group, order[at] ?? 0));
+      }
+      return found;
+    });
+  }
+
+  /** Every entry, in the set's order. */
+  *entries(): Generator<KnownFile & { readonly path: Uint8Array }> {
+    for (const group of this.#groups.values()) {
+      for (let index = 0; index < group.count; index += 1) {
+        yield { path: this.#pathAt(group.paths[index] ?? 0), ...this.#fileOf(group, index) };
+      }
+    }
+  }
+
+  #fileOf(group: Group, index: number): KnownFile {
+    const digest = group.digests.subarray(index * group.size, (index + 1) * group.size);
+    const from = this.packages[group.packages[index] ?? NO_PACKAGE];
+    return { algorithm: group.algorithm, digest, ...(from === undefined ? {} : { package: from }) };
+  }
+
+  #pathAt(index: number): Uint8Array {
+    return this.#pathBytes.subarray(this.#pathStarts[index], this.#pathStarts[index + 1]);
+  }
+
+  #comparePath(index: number, path: Uint8Array): number {
+    const start = this.#pathStarts[index] ?? 0;
+    return compareAt(this.#pathBytes, start, this.#pathStarts[index + 1] ?? start, path);
+  }
+
+  #indexOf(path: Uint8Array): number | undefined {
+    let low = 0;
+    let high = this.#pathStarts.length - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const order = this.#comparePath(middle, path);
+      if (order === 0) return middle;
+      if (order < 0) low = middle + 1;
+      else high = middle;
+    }
+    return undefined;
+  }
+
+  // A set that is not in order would not find what it holds, and could have two ids.
+  #check({ paths, pathBytes }: Counts): void {
+    const starts = this.#pathStarts;
+    if (starts[0] !== 0 || starts[paths] !== pathBytes) fail('paths', 0, 'do not fill their room');
+    for (let index = 0; index < paths; index += 1) {
+      const length = (starts[index + 1] ?? 0) - (starts[index] ?? 0);
+      if (length < 1 || length > MAX_PATH_BYTES) fail('paths', index, `has ${length} bytes`);
+      const isAbsolute = this.#pathBytes[starts[index] ?? 0] === 0x2f;
+      if (!isAbsolute) fail('paths', index, 'is not absolute');
+      if (index > 0 && this.#comparePath(index - 1, this.#pathAt(index)) >= 0)
+        fail('paths', index, 'is out of order');
+    }
+    for (const group of this.#groups.values()) checkGroup(group, paths, this.packages.length);
+  }
+}
+
+function parseCounts(bytes: Uint8Array): Counts {
+  if (bytes.length < HEADER_BYTES) fail('header', bytes.length, `needs ${HEADER_BYTES} bytes`);
+  if (Buffer.compare(bytes.subarray(0, MAGIC.length), MAGIC) !== 0)
+    fail('magic', 0, 'is not that of a digest set');
+  const [metadataBytes = 0, paths = 0, pathBytes = 0, ...entries] = numbers(
+    bytes,
+    MAGIC.length,
+    3 + ALGORITHMS.length,
+  );
+  const total = entries.reduce((sum, count) => sum + count, 0);
+  if (total > MAX_ENTRIES)
+    fail('header', MAGIC.length, `says ${total} entries, at most ${MAX_ENTRIES} accepted`);
+  if (paths > total) fail('header', MAGIC.length, `says ${paths} paths for ${total} entries`);
+  if (metadataBytes > MAX_METADATA_BYTES)
+    fail('header', MAGIC.length, `says ${metadataBytes} bytes of metadata`);
+  return { metadataBytes, paths, pathBytes, entries };
+}
+
+function parseMetadata(bytes: Uint8Array) {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
+  } catch {
+    return fail('metadata', HEADER_BYTES, 'is not JSON');
+  }
+  if (Value.Check(Metadata, value)) return value;
+  return fail('metadata', HEADER_BYTES, 'is not the list of packages and sources that is expected');
+}
+
+function groupOf(
+  bytes: Uint8Array,
+  algorithm: FileDigestName,
+  counts: Counts,
+  layout: Layout,
+  index: number,
+): Group {
+  const size = FILE_DIGESTS[algorithm];
+  const count = counts.entries[index] ?? 0;
+  const { digests = 0, paths = 0, packages = 0 } = layout.groups[index] ?? {};
+  const own = bytes.subarray(digests, digests + count * size);
+  return {
+    ...{ algorithm, size, count, digests: own, buckets: bucketsOf(own, size, count) },
+    paths: numbers(bytes, paths, count),
+    packages: numbers(bytes, packages, count),
+  };
+}
+
+function checkGroup(
+  { size, count, digests, paths, packages, algorithm }: Group,
+  pathCount: number,
+  packageCount: number,
+): void {
+  for (let index = 0; index < count; index += 1) {
+    const from = packages[index] ?? NO_PACKAGE;
+    if ((paths[index] ?? pathCount) >= pathCount || (from >= packageCount && from !== NO_PACKAGE)) {
+      fail(algorithm, index, 'refers to a path or a package that there is not');
+    }
+    if (index === 0) continue;
+    const at = index * size;
+    const order = Buffer.compare(digests.subarray(at - size, at), digests.subarray(at, at + size));
+    if (order > 0 || (order === 0 && (paths[index - 1] ?? 0) >= (paths[index] ?? 0))) {
+      fail(algorithm, index, 'is out of order');
+    }
+  }
+}
+
+/** Index of the first entry that is not below `digest`, or, with `after`, of the first that is above. */
+function boundOf({ buckets, digests, size }: Group, digest: Uint8Array, after: boolean): number {
+  const bucket = ((digest[0] ?? 0) << 8) | (digest[1] ?? 0);
+  let low = buckets[bucket] ?? 0;
+  let high = buckets[bucket + 1] ?? 0;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const order = compareAt(digests, middle * size, (middle + 1) * size, digest);
+    if (order < 0 || (after && order === 0)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function bucketsOf(digests: Uint8Array, size: number, count: number): Uint32Array {
+  const buckets = new Uint32Array(0x1_0001);
+  for (let index = 0; index < count; index += 1) {
+    const bucket = ((digests[index * size] ?? 0) << 8) | (digests[index * size + 1] ?? 0);
+    buckets[bucket + 1] = (buckets[bucket + 1] ?? 0) + 1;
+  }
+  for (let bucket = 0; bucket < 0x1_0000; bucket += 1) {
+    buckets[bucket + 1] = (buckets[bucket + 1] ?? 0) + (buckets[bucket] ?? 0);
+  }
+  return buckets;
+}
+
+/** As Buffer.compare of a part with all of `other`, without making the part: it is asked a million times. */
+function compareAt(bytes: Uint8Array, start: number, end: number, other: Uint8Array): number {
+  const length = Math.min(end - start, other.length);
+  for (let index = 0; index < length; index += 1) {
+    const difference = (bytes[start + index] ?? 0) - (other[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return end - start - other.length;
+}
+
+/** Entry numbers, ascending by their path. */
+function entriesByPath({ paths }: Group): Uint32Array {
+  const keys = new Float64Array(paths.length);
+  for (let index = 0; index < paths.length; index += 1) keys[index] = (paths[index] ?? 0) * 2 ** 24 + index;
+  keys.sort();
+  return Uint32Array.from(keys, (key) => key % 2 ** 24);
+}
+
+function lowerBound(order: Uint32Array, paths: Uint32Array, target: number): number {
+  let low = 0;
+  let high = order.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((paths[order[middle] ?? 0] ?? 0) < target) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function numbers(bytes: Uint8Array, offset: number, count: number): Uint32Array {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset + offset, count);
+}
+
+function fail(part: string, offset: number, problem: string): never {
+  throw new ParseError(`digest set ${part}`, offset, problem);
+}
