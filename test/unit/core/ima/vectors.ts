@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
+import { fromHex } from '../../../../core/bytes/encoding.ts';
 import { concat } from '../../../../core/bytes/writer.ts';
 import { ParseError } from '../../../../core/errors.ts';
 import type { HashName } from '../../../../core/tpm/constants.ts';
@@ -50,6 +51,8 @@ export function asciiList(name: string): Uint8Array {
 export function bytesOf(path: string): Uint8Array {
   return new Uint8Array(readFileSync(new URL(path, ROOT)));
 }
+
+export const unhex = (hex: string): Uint8Array => fromHex(hex, 'vector');
 
 export const utf8 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 
