@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { DURATION_PATTERN, parseDuration } from '../core/duration.ts';
 import { AssayError } from '../core/errors.ts';
 import { parseListen } from '../platform/config.ts';
+import type { HistoryRetention } from './history-sweep.ts';
 
 const Duration = (standard: string, description: string) =>
   Type.Optional(Type.String({ pattern: DURATION_PATTERN, default: standard, description }));
@@ -22,6 +23,15 @@ export const VerifierSection = Type.Object(
     timeout: Duration('10s', 'How long an agent has for its whole answer'),
     'max-answer-bytes': Count(8 * 1024 * 1024, 4096, 'Longest answer of an agent'),
     lease: Duration('15s', 'After how long another verifier takes over the nodes of one that died'),
+    history: Type.Optional(
+      Type.Object(
+        {
+          fails: Duration('365d', 'How long fails are kept, with their evidence'),
+          passes: Duration('90d', 'How long passes and undecided verdicts are kept'),
+        },
+        { additionalProperties: false, description: 'The newest verdict of each node stays, however old' },
+      ),
+    ),
     'keep-evidence-every': Count(1, 0, "Of a node's passes the n-th has its evidence kept; 0: none"),
   },
   { additionalProperties: false },
@@ -38,6 +48,7 @@ export interface VerifierConfig {
   readonly maxAnswerBytes: number;
   readonly leaseMs: number;
   readonly evidenceEvery: number;
+  readonly history: HistoryRetention;
 }
 
 const SHORTEST_LEASE_MS = 500;
@@ -58,5 +69,9 @@ export function resolveVerifierConfig(section: VerifierSection): VerifierConfig 
     maxAnswerBytes: section['max-answer-bytes'] ?? 8 * 1024 * 1024,
     leaseMs,
     evidenceEvery: section['keep-evidence-every'] ?? 1,
+    history: {
+      failsMs: parseDuration(section.history?.fails ?? '365d'),
+      passesMs: parseDuration(section.history?.passes ?? '90d'),
+    },
   };
 }

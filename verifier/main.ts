@@ -14,10 +14,12 @@ import { createVerifierApp } from './app.ts';
 import { ATTEST_CHANNEL } from './attest-once.ts';
 import { resolveVerifierConfig, type VerifierConfig, type VerifierSection } from './config.ts';
 import { openEventFeed } from './event-feed.ts';
-import { verifierMetrics } from './metrics.ts';
-import { enqueueNotice, workNotices } from './notify-job.ts';
+import { sweepHistory } from './history-sweep.ts';
+import { type VerifierMetrics, verifierMetrics } from './metrics.ts';
+import { enqueueNotice, enqueueUntold, workNotices } from './notify-job.ts';
 import { PollingEngine } from './polling/engine.ts';
 import { type PolicyBook, policyBook } from './polling/policy-book.ts';
+import { repeat } from './repeat.ts';
 import { POLICY_CHANNEL } from './store/policies.ts';
 import { keylimePull } from './transport/keylime-pull.ts';
 
@@ -46,6 +48,8 @@ export interface Verifier {
 }
 
 const ATTEST_SLACK_MS = 3000;
+const UNTOLD_MS = 60_000;
+const SWEEP_MS = 3_600_000;
 
 /** Starts a verifier: any number of them share the nodes of one database. */
 export async function startVerifier(deps: VerifierDependencies): Promise<Verifier> {
@@ -59,9 +63,10 @@ export async function startVerifier(deps: VerifierDependencies): Promise<Verifie
     await policies.refresh();
     const notify = (nodeId: string, epoch: number) =>
       enqueueNotice(deps.queue, { nodeId, epoch }).catch((error: unknown) => {
-        logger.warn({ err: error, node: nodeId }, 'an agent could not be told; it hears it from the issuer');
+        logger.warn({ err: error, node: nodeId }, 'an agent could not be told yet');
       });
-    const engine = createEngine(deps, config, { policies, pool, notify });
+    const metrics = verifierMetrics(deps.metrics);
+    const engine = createEngine(deps, config, { policies, pool, notify, metrics });
     const events = parts.own('events', await openEventFeed(database, logger));
     const attestTimeoutMs = config.timeoutMs + ATTEST_SLACK_MS;
     const app = await createVerifierApp(
@@ -74,6 +79,7 @@ export async function startVerifier(deps: VerifierDependencies): Promise<Verifie
     await listen(parts, database, engine, policies, logger);
     await engine.start();
     parts.own('engine', engine);
+    maintain(parts, deps, config, metrics);
     const address = await app.listen(config.listen);
     // Port 0 is whatever was free.
     const url = config.listen.port === 0 ? address : config.url;
@@ -95,16 +101,16 @@ interface EngineParts {
   readonly policies: PolicyBook;
   readonly pool: PinnedPool;
   readonly notify: (nodeId: string, epoch: number) => Promise<void>;
+  readonly metrics: VerifierMetrics;
 }
 
 function createEngine(
   deps: VerifierDependencies,
   config: VerifierConfig,
-  { policies, pool, notify }: EngineParts,
+  { policies, pool, notify, metrics }: EngineParts,
 ): PollingEngine {
   const { database, logger, randomBytes, appraise } = deps;
   const owner = randomUUID();
-  const metrics = verifierMetrics(deps.metrics);
   const engine = new PollingEngine({
     ...{ config, database, owner, policies, randomBytes, logger },
     leases: shardLeases(database, owner, SHARD_COUNT, config.leaseMs),
@@ -121,6 +127,20 @@ function createEngine(
   });
   metrics.watch(engine);
   return engine;
+}
+
+/** What is nobody's turn: any verifier does it, for all nodes. */
+function maintain(
+  parts: Lifecycle,
+  { database, queue, logger }: VerifierDependencies,
+  { history: retention }: VerifierConfig,
+  metrics: VerifierMetrics,
+): void {
+  const untold = () => enqueueUntold(queue, database);
+  const sweep = (signal: AbortSignal) =>
+    sweepHistory({ database, retention, signal, onRemoved: metrics.removed });
+  parts.own('notices', repeat({ name: 'untold agents', run: untold, intervalMs: UNTOLD_MS, logger }));
+  parts.own('history', repeat({ name: 'old verdicts', run: sweep, intervalMs: SWEEP_MS, logger }));
 }
 
 /** What others change comes as notices; an empty one means that some may be lost. */

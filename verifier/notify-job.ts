@@ -5,7 +5,7 @@ import { NodeId } from '../core/messages/common.ts';
 import type { Database } from '../platform/database/index.ts';
 import type { PinnedPool } from '../platform/http/pinned-pool.ts';
 import type { JobQueue } from '../platform/queue/index.ts';
-import { type EndedTrust, readEndedTrust } from './store/ended-trust.ts';
+import { type EndedTrust, findUntold, markTold, readEndedTrust } from './store/ended-trust.ts';
 import { sendRevocation } from './transport/revocation-notice.ts';
 
 const JOB = 'notify-revocation';
@@ -23,6 +23,17 @@ export async function enqueueNotice(queue: Pick<JobQueue, 'enqueue'>, payload: P
   await queue.enqueue(JOB, payload, { attempts: ATTEMPTS, backoffMs: BACKOFF_MS, dedupeId });
 }
 
+/**
+ * Queues notices that nobody queued, because the process that ended trust died or could not reach the queue, and those
+ * that were given up. A notice that waits already is not doubled.
+ */
+export async function enqueueUntold(
+  queue: Pick<JobQueue, 'enqueue'>,
+  database: Pick<Database, 'pool'>,
+): Promise<void> {
+  for (const payload of await findUntold(database)) await enqueueNotice(queue, payload);
+}
+
 /** Does these jobs here. What the payload says is looked up again: a node that is trusted again hears nothing. */
 export async function workNotices(
   queue: Pick<JobQueue, 'work'>,
@@ -36,6 +47,7 @@ export async function workNotices(
       const ended = await readEndedTrust(database, payload.nodeId);
       if (!ended || ended.epoch !== payload.epoch) return;
       await notify(pool, payload.nodeId, ended);
+      await markTold(database, payload);
     },
     { concurrency: CONCURRENCY },
   );

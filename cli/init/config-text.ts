@@ -57,6 +57,11 @@ verifier:
   dial: [127.0.0.0/8, '::1/128', 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 'fc00::/7']
   # Attestations at the same time.
   concurrency: 500
+  # How long verdicts are kept. A pass is recorded when something changed, a fail each time and with its evidence.
+  # The newest verdict of each node stays, however old; changes of trust and the audit log are never deleted.
+  history:
+    fails: 365d
+    passes: 90d
 
 issuer:
   ${at('issuer')}

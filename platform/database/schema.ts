@@ -176,6 +176,7 @@ export const nodeTrust = pgTable('node_trust', {
   changedAt: instant('changed_at').notNull().defaultNow(),
   changedBy: text('changed_by').notNull().default('verifier'),
   note: text('note').notNull().default(''),
+  toldEpoch: integer('told_epoch').notNull().default(0),
 });
 
 export const trustEvent = pgTable('trust_event', {
