@@ -1,0 +1,115 @@
+import { AssayError } from '../../core/errors.ts';
+import type { DigestSetBuilder } from '../digests/build.ts';
+import {
+  type DigestEntry,
+  FILE_DIGESTS,
+  isFileDigestName,
+  type PackageRef,
+} from '../digests/digest-entry.ts';
+
+/** What an import took and what it left, with the reasons. */
+export interface ImportReport {
+  readonly taken: number;
+  readonly skipped: readonly Skipped[];
+}
+
+export interface Skipped {
+  readonly reason: string;
+  readonly count: number;
+  /** The first few. */
+  readonly examples: readonly string[];
+}
+
+const EXAMPLES = 5;
+const PROGRESS_EVERY = 1000;
+
+/** A digest as an SBOM states it. */
+export interface StatedDigest {
+  /** In any of the spellings that SBOM formats have, such as `SHA-256`, `SHA256` or `sha256`. */
+  readonly algorithm: string;
+  readonly hex: string;
+}
+
+/** Where importers put what they find. Counts what was taken and what was not. */
+export class ImportSink {
+  readonly #builder: DigestSetBuilder;
+  readonly #skipped = new Map<string, { count: number; examples: string[] }>();
+  readonly #onProgress: (taken: number) => void;
+  #taken = 0;
+
+  constructor(builder: DigestSetBuilder, onProgress: (taken: number) => void = () => {}) {
+    this.#builder = builder;
+    this.#onProgress = onProgress;
+  }
+
+  add(entry: DigestEntry): void {
+    this.#builder.add(entry);
+    this.#taken += 1;
+    if (this.#taken % PROGRESS_EVERY === 0) this.#onProgress(this.#taken);
+  }
+
+  /** A file with the digests that a document states for it: each that is strong enough becomes an entry. */
+  addStated(path: string, digests: readonly StatedDigest[], from?: PackageRef): void {
+    if (digests.length === 0) {
+      this.skip('no hash is given', path);
+      return;
+    }
+    const strong = digests.flatMap(({ algorithm, hex }) => {
+      const name = algorithm.toLowerCase().replaceAll(/[-_]/g, '');
+      return isFileDigestName(name) ? [{ name, hex }] : [];
+    });
+    if (strong.length === 0) {
+      const names = [...new Set(digests.map(({ algorithm }) => algorithm))].sort().join(', ');
+      this.skip(
+        `only weak or unknown hashes are given (${names}); SHA-256, SHA-384 or SHA-512 is needed`,
+        path,
+      );
+      return;
+    }
+    for (const { name, hex } of strong) {
+      if (!new RegExp(`^[0-9a-f]{${2 * FILE_DIGESTS[name]}}$`, 'i').test(hex)) {
+        this.skip(`the ${name} hash is not ${2 * FILE_DIGESTS[name]} hexadecimal digits`, path);
+        continue;
+      }
+      const entry = {
+        path: new Uint8Array(Buffer.from(path)),
+        algorithm: name,
+        digest: new Uint8Array(Buffer.from(hex, 'hex')),
+      };
+      this.add({ ...entry, ...(from === undefined ? {} : { package: from }) });
+    }
+  }
+
+  skip(reason: string, example: string): void {
+    const known = this.#skipped.get(reason) ?? { count: 0, examples: [] };
+    known.count += 1;
+    if (known.examples.length < EXAMPLES) known.examples.push(example);
+    this.#skipped.set(reason, known);
+  }
+
+  report(): ImportReport {
+    const skipped = [...this.#skipped].map(([reason, { count, examples }]) => ({ reason, count, examples }));
+    return { taken: this.#taken, skipped: skipped.sort((a, b) => b.count - a.count) };
+  }
+
+  /** @throws {AssayError} `invalid-request` when nothing was taken: an empty set would allow nothing, or is a mistake */
+  checkTaken(what: string): ImportReport {
+    const report = this.report();
+    if (report.taken > 0) return report;
+    const [first] = report.skipped;
+    const why = first
+      ? `${first.count} ${first.count === 1 ? 'file' : 'files'}: ${first.reason}, such as ${first.examples[0]}`
+      : 'it names no files';
+    const details = report.skipped.map(({ reason, count }) => ({ message: `${count}: ${reason}` }));
+    throw new AssayError('invalid-request', `${what} holds no file hash that can be used: ${why}`, {
+      details,
+    });
+  }
+}
+
+/** An absolute path from one as SBOMs write them: `/usr/bin/x`, `./usr/bin/x`, `usr/bin/x` below `root`. */
+export function absolutePath(name: string, root: string): string {
+  if (name.startsWith('/')) return name;
+  const base = root.endsWith('/') ? root : `${root}/`;
+  return base + name.replace(/^(?:\.\/)+/, '');
+}
