@@ -14,6 +14,14 @@ const suites = {
     retry,
   },
   swtpm: { include: ['test/swtpm/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000, retry },
+  // Services as processes. What waits for trust to end by time takes a while.
+  e2e: {
+    include: ['test/e2e/**/*.test.ts'],
+    globalSetup: ['test/storage/support/global-setup.ts'],
+    testTimeout: 150_000,
+    hookTimeout: 90_000,
+    retry,
+  },
 };
 
 export default defineConfig({
