@@ -3,7 +3,14 @@ import type { Finding } from '../../core/finding.ts';
 import type { Backoff } from '../../platform/backoff.ts';
 import type { DestroyReason, OnAgentEvent } from '../events.ts';
 import type { NodeAuthority, NodeMaterial } from './authority.ts';
-import { halfLife, type MaterialState, planStep, SHORTEST_WAIT_MS, type Span } from './plan.ts';
+import {
+  type HeldLeaf,
+  halfLife,
+  type MaterialState,
+  planStep,
+  SHORTEST_WAIT_MS,
+  type Span,
+} from './plan.ts';
 import { classifyRefusal, rulesOf } from './refusal.ts';
 
 /** The file that SPIRE Agent reads, and the key blobs that can make another. */
@@ -46,15 +53,17 @@ const NOTHING = {
   ...{ askAt: NEVER, mintAt: NEVER, destroyAt: NEVER },
 };
 /** A file that is there and must not be: it is over, whatever its leaf says. */
-const OVER: Span = { notAfter: NEVER, renewAt: NEVER };
+const OVER: HeldLeaf = { notAfter: NEVER, renewAt: NEVER, current: false };
 
 /**
  * Keeps node material while the node is trusted and destroys it when it is not. All decisions are
- * planStep's; this carries them out, one at a time, and lets a revocation overtake.
+ * planStep's; this carries them out, and lets a revocation overtake. The issuer is asked beside it all: an answer that
+ * does not come keeps nothing longer than it is valid.
  */
 export class MaterialKeeper {
   readonly #deps: KeeperDependencies;
-  #state: MaterialState = { ...NOTHING, mayAsk: false };
+  #state: MaterialState = { ...NOTHING, mayAsk: false, asking: false };
+  #asking: Promise<void> = Promise.resolve();
   #authority: NodeAuthority | undefined;
   /** Rises with each end of trust: what was asked for before is not to be used after. */
   #epoch = 0;
@@ -80,10 +89,11 @@ export class MaterialKeeper {
     while (!signal.aborted) {
       const step = planStep(this.#state, this.#deps.now());
       if (step.do === 'wait') await this.#sleep(step.milliseconds, signal);
-      else if (step.do === 'obtain') await this.#obtain();
+      else if (step.do === 'obtain') this.#ask();
       else if (step.do === 'mint') await this.#mint();
       else await this.#expire();
     }
+    await this.#asking;
     this.#authority?.discard();
   }
 
@@ -113,10 +123,19 @@ export class MaterialKeeper {
     });
     // Its intermediate's key may be gone with the last run: it is kept to its end, and replaced before.
     if (notAfter !== undefined && epoch === this.#epoch) {
-      this.#state = { ...this.#state, leaf: { notAfter, renewAt: notAfter } };
+      this.#state = { ...this.#state, leaf: { notAfter, renewAt: notAfter, current: false } };
     }
   }
 
+  #ask(): void {
+    this.#state = { ...this.#state, asking: true };
+    this.#asking = this.#obtain().finally(() => {
+      this.#state = { ...this.#state, asking: false };
+      this.#wake.abort();
+    });
+  }
+
+  /** What it brings is minted from by the next step. */
   async #obtain(): Promise<void> {
     const { deps, epoch } = { deps: this.#deps, epoch: this.#epoch };
     let authority: NodeAuthority | undefined;
@@ -128,7 +147,7 @@ export class MaterialKeeper {
       if (epoch === this.#epoch && this.#end?.aborted !== true) await this.#refused(error);
       return;
     }
-    if (epoch !== this.#epoch) return authority.discard();
+    if (epoch !== this.#epoch || this.#end?.aborted === true) return authority.discard();
     const renewed = this.#authority !== undefined;
     this.#authority?.discard();
     this.#authority = authority;
@@ -137,7 +156,7 @@ export class MaterialKeeper {
     const { serial, subject, issuer, notAfter, keyMode } = authority;
     deps.onEvent({ step: 'certificate', serial, subject, issuer, notAfter, keyMode, renewed });
     // The file must go over to the new intermediate, whatever is left of its leaf.
-    const leaf = this.#state.leaf && { ...this.#state.leaf, renewAt: NEVER };
+    const leaf = this.#state.leaf && { ...this.#state.leaf, current: false };
     this.#state = {
       ...this.#state,
       intermediate: this.#span(notAfter),
@@ -145,7 +164,6 @@ export class MaterialKeeper {
       askAt: this.#after(0),
       mintAt: NEVER,
     };
-    await this.#mint();
   }
 
   async #mint(): Promise<void> {
@@ -154,13 +172,15 @@ export class MaterialKeeper {
     try {
       const material = await deps.mint(authority);
       await this.#exclusive(async () => {
-        if (epoch !== this.#epoch) return;
+        // Taken away, or replaced meanwhile: then the next step mints from that.
+        if (epoch !== this.#epoch || authority !== this.#authority) return;
         const renewed = this.#state.leaf !== undefined;
         await deps.store.write(material.pem);
         // A revocation came meanwhile: it takes the file away as soon as this ends.
         if (epoch !== this.#epoch) return;
         this.#unfinished = undefined;
-        this.#state = { ...this.#state, leaf: this.#span(material.notAfter), mintAt: this.#after(0) };
+        const leaf = { ...this.#span(material.notAfter), current: true };
+        this.#state = { ...this.#state, leaf, mintAt: this.#after(0) };
         const { subject, issuer, notBefore, notAfter } = material;
         const { path } = deps.store;
         deps.onEvent({ step: 'material-written', path, subject, issuer, notBefore, notAfter, renewed });
@@ -190,12 +210,14 @@ export class MaterialKeeper {
   async #destroy(reason: DestroyReason, askInMs: number): Promise<void> {
     const { store, onEvent } = this.#deps;
     const held = this.#authority !== undefined || this.#state.leaf !== undefined;
-    this.#epoch += 1;
+    // An answer that comes late, after what it was to replace was over, is as good as any.
+    if (reason !== 'expired') this.#epoch += 1;
     this.#authority?.discard();
     this.#authority = undefined;
     // What was asked of the issuer a moment ago still counts for when it may be asked again.
     const askAt = askInMs === 0 ? this.#state.askAt : this.#after(askInMs);
-    this.#state = { ...NOTHING, askAt, mayAsk: this.#state.mayAsk };
+    const { mayAsk, asking } = this.#state;
+    this.#state = { ...NOTHING, askAt, mayAsk, asking };
     this.#wake.abort();
     try {
       await this.#exclusive(() => store.destroy());

@@ -4,13 +4,21 @@ export interface Span {
   readonly renewAt: Date;
 }
 
+/** The leaf in the file. */
+export interface HeldLeaf extends Span {
+  /** Whether it is under the intermediate that is held: if not, it must go over to that. */
+  readonly current: boolean;
+}
+
 export interface MaterialState {
   /** The registrar knows us and has admitted us, so that there is somebody to ask for. */
   readonly mayAsk: boolean;
   /** The node CA certificate whose key can be used now. */
   readonly intermediate: Span | undefined;
   /** The leaf in the file; it may have outlived the intermediate of a process before this one. */
-  readonly leaf: Span | undefined;
+  readonly leaf: HeldLeaf | undefined;
+  /** The issuer is being asked now. */
+  readonly asking: boolean;
   /** The issuer is not asked before. */
   readonly askAt: Date;
   /** No leaf is minted before. */
@@ -38,7 +46,8 @@ export function planStep(state: MaterialState, now: Date): Step {
   if (intermediate !== undefined && intermediate.notAfter <= now && mayDestroy) return { do: 'destroy' };
   const mayMint = intermediate !== undefined && isDue(mintAt, now);
   if (leaf !== undefined && leaf.notAfter <= now && !mayMint && mayDestroy) return { do: 'destroy' };
-  if (state.mayAsk && wantsIntermediate(intermediate, now) && isDue(askAt, now)) return { do: 'obtain' };
+  const canAsk = state.mayAsk && !state.asking && isDue(askAt, now);
+  if (canAsk && wantsIntermediate(intermediate, now)) return { do: 'obtain' };
   if (mayMint && mintTime(leaf, intermediate) <= now) return { do: 'mint' };
   return { do: 'wait', milliseconds: waitFor([...wakeTimes(state)], now) };
 }
@@ -61,14 +70,14 @@ function isDue(at: Date, now: Date): boolean {
 }
 
 /** A leaf that lasts as long as its intermediate gains nothing from being made again. */
-function mintTime(leaf: Span | undefined, intermediate: Span): Date {
-  if (leaf === undefined) return new Date(0);
+function mintTime(leaf: HeldLeaf | undefined, intermediate: Span): Date {
+  if (leaf === undefined || !leaf.current) return new Date(0);
   return leaf.notAfter < intermediate.notAfter ? leaf.renewAt : intermediate.notAfter;
 }
 
 function* wakeTimes(state: MaterialState): Generator<Date> {
-  const { mayAsk, intermediate, leaf, askAt, mintAt, destroyAt } = state;
-  if (mayAsk) yield later(intermediate?.renewAt ?? askAt, askAt);
+  const { mayAsk, asking, intermediate, leaf, askAt, mintAt, destroyAt } = state;
+  if (mayAsk && !asking) yield later(intermediate?.renewAt ?? askAt, askAt);
   if (intermediate !== undefined) {
     yield intermediate.notAfter;
     yield later(mintTime(leaf, intermediate), mintAt);

@@ -5,6 +5,8 @@ import { agentBackoff } from '../../agent/retry.ts';
 
 const START = Date.parse('2026-01-01T00:00:00Z');
 
+const settled = () => new Promise((done) => setImmediate(done));
+
 /** A keeper on a clock that only moves while it waits, an issuer and a disk that do what a test says. */
 export class KeeperWorld {
   readonly events: AgentEvent[] = [];
@@ -17,6 +19,8 @@ export class KeeperWorld {
   /** Ends of leaves at the moment they were seen on disk too late, in milliseconds. */
   overdueMs = 0;
   destroyed = 0;
+  /** Times of attempts to destroy, in seconds from the start. */
+  readonly destroyedAt: number[] = [];
   discarded = 0;
   unknown = 0;
   issuerTtlMs = 600_000;
@@ -27,6 +31,7 @@ export class KeeperWorld {
   beforeWrite: () => Promise<void> = async () => {};
   beforeMint: () => Promise<void> = async () => {};
   destroyFails = false;
+  beforeDestroy: () => Promise<void> = async () => {};
   restoreFails = false;
   random = () => 0.5;
   readonly keeper: MaterialKeeper;
@@ -49,6 +54,13 @@ export class KeeperWorld {
     this.#until = this.#now + seconds * 1000;
     this.#during = during;
     await this.keeper.run(this.#stop.signal);
+  }
+
+  /** An issuer that takes the question and does not answer, to the end of the run. */
+  hang(): Promise<void> {
+    return new Promise((_, failed) => {
+      this.#stop.signal.addEventListener('abort', () => failed(new Error('closed')));
+    });
   }
 
   steps(): string[] {
@@ -75,6 +87,8 @@ export class KeeperWorld {
         },
         destroy: async () => {
           this.destroyed += 1;
+          this.destroyedAt.push(this.seconds);
+          await this.beforeDestroy();
           if (this.destroyFails) throw new Error('EIO');
           this.file = undefined;
         },
@@ -91,6 +105,9 @@ export class KeeperWorld {
   }
 
   async #pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+    // What was started beside comes to its end first, as time stands still for it.
+    await settled();
+    if (signal.aborted) return;
     this.waits.push(milliseconds);
     const end = Math.ceil(this.#now + milliseconds);
     while (!signal.aborted) {
@@ -99,6 +116,7 @@ export class KeeperWorld {
       this.#during = later;
       this.#now = Math.max(this.#now, START + next[0] * 1000);
       await next[1]();
+      await settled();
     }
     if (!signal.aborted) this.#now = end;
     if (this.file !== undefined) {

@@ -3,13 +3,13 @@ import { halfLife, type MaterialState, planStep } from '../../../../agent/node-m
 
 const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds));
 const EMPTY: MaterialState = {
-  ...{ mayAsk: true, intermediate: undefined, leaf: undefined },
+  ...{ mayAsk: true, asking: false, intermediate: undefined, leaf: undefined },
   ...{ askAt: new Date(0), mintAt: new Date(0), destroyAt: new Date(0) },
 };
 const HELD: MaterialState = {
   ...EMPTY,
   intermediate: { notAfter: at(600), renewAt: at(300) },
-  leaf: { notAfter: at(200), renewAt: at(100) },
+  leaf: { notAfter: at(200), renewAt: at(100), current: true },
 };
 
 test.each<[string, MaterialState, number, object]>([
@@ -27,23 +27,38 @@ test.each<[string, MaterialState, number, object]>([
   ],
   ['leaf over, minting failed', { ...HELD, mintAt: at(250) }, 200, { do: 'destroy' }],
   ['leaf over, minting possible', HELD, 200, { do: 'mint' }],
+  [
+    'leaf of an earlier run that lasts as long as the new intermediate',
+    { ...HELD, leaf: { notAfter: at(600), renewAt: at(600), current: false } },
+    50,
+    { do: 'mint' },
+  ],
+  [
+    'leaf that lasts as long as its intermediate',
+    { ...HELD, leaf: { notAfter: at(600), renewAt: at(40), current: true } },
+    50,
+    { do: 'wait', milliseconds: 15_000 },
+  ],
+  ['intermediate at half life, and asked for', { ...HELD, asking: true }, 300, { do: 'mint' }],
+  ['over while it is asked for', { ...HELD, asking: true }, 600, { do: 'destroy' }],
+  ['nothing held, and asked for', { ...EMPTY, asking: true }, 0, { do: 'wait', milliseconds: 15_000 }],
   ['intermediate at half life', HELD, 300, { do: 'obtain' }],
   ['intermediate over', { ...HELD, askAt: at(700) }, 600, { do: 'destroy' }],
   [
     'leaf of an earlier run, over',
-    { ...EMPTY, mayAsk: false, leaf: { notAfter: at(5), renewAt: at(5) } },
+    { ...EMPTY, mayAsk: false, leaf: { notAfter: at(5), renewAt: at(5), current: true } },
     5,
     { do: 'destroy' },
   ],
   [
     'over, and not destroyed a moment ago',
-    { ...EMPTY, mayAsk: false, leaf: { notAfter: at(5), renewAt: at(5) }, destroyAt: at(8) },
+    { ...EMPTY, mayAsk: false, leaf: { notAfter: at(5), renewAt: at(5), current: true }, destroyAt: at(8) },
     5,
     { do: 'wait', milliseconds: 3_000 },
   ],
   [
     'over, not destroyed a moment ago, and admitted',
-    { ...EMPTY, leaf: { notAfter: at(5), renewAt: at(5) }, destroyAt: at(8) },
+    { ...EMPTY, leaf: { notAfter: at(5), renewAt: at(5), current: true }, destroyAt: at(8) },
     5,
     { do: 'obtain' },
   ],
