@@ -110,7 +110,7 @@ const RSAES_OAEP = '1.2.840.113549.1.1.7';
 const MAX_CERTIFICATE_BYTES = 64 * 1024;
 const MAX_EXTENSIONS = 64;
 // RFC 5280, 4.1.2.2; a 20-byte number with its top bit set takes one byte more and is seen in the field.
-const MAX_SERIAL_BYTES = { strict: 20, lenient: 21 } as const;
+const MAX_SERIAL_BYTES = 20;
 
 /**
  * Parses one X.509 certificate (RFC 5280, 4.1). Checks its form, not its signature, dates or purpose.
@@ -134,7 +134,7 @@ export function parseCertificate(
   const whole = input.element(TAG.SEQUENCE, 'certificate');
   const outer = input.within(whole, 'certificate');
   const tbsElement = outer.element(TAG.SEQUENCE, 'tbsCertificate');
-  const tbs = readTbs(outer.within(tbsElement, 'tbsCertificate'), mode);
+  const tbs = readTbs(outer.within(tbsElement, 'tbsCertificate'));
   const algorithmElement = outer.element(TAG.SEQUENCE, 'signatureAlgorithm');
   const signatureAlgorithm = readAlgorithm(outer.within(algorithmElement, 'signatureAlgorithm'));
   // Otherwise the signature would not cover the name of its own algorithm (RFC 5280, 4.1.1.2).
@@ -187,9 +187,9 @@ export function readExtensions(list: DerReader): readonly Extension[] {
 
 type WithoutKey = Omit<Certificate, 'publicKey'>;
 
-function readTbs(reader: DerReader, mode: DerMode) {
+function readTbs(reader: DerReader) {
   const version = readVersion(reader);
-  const serial = readSerial(reader, mode);
+  const serial = readSerial(reader);
   const algorithm = reader.element(TAG.SEQUENCE, 'signature').raw;
   const issuer = readName(reader, 'issuer');
   if (issuer.rdns.length === 0) reader.fail('issuer', 'is empty');
@@ -217,12 +217,11 @@ function readVersion(reader: DerReader): 1 | 2 | 3 {
   return version === 0 ? 1 : version === 1 ? 2 : 3;
 }
 
-function readSerial(reader: DerReader, mode: DerMode): Uint8Array {
+function readSerial(reader: DerReader): Uint8Array {
   const { value } = reader.element(TAG.INTEGER, 'serialNumber');
-  const limit = MAX_SERIAL_BYTES[mode];
-  if (value.length === 0 || value.length > limit) {
-    reader.fail('serialNumber', `has ${value.length} bytes, 1 to ${limit} expected`);
-  }
+  const problem = `has ${value.length} bytes, 1 to ${MAX_SERIAL_BYTES} expected`;
+  if (value.length === 0 || value.length > MAX_SERIAL_BYTES + 1) reader.fail('serialNumber', problem);
+  if (value.length > MAX_SERIAL_BYTES) reader.tolerate('long-serial', 'serialNumber', problem);
   if (!isMinimal(value)) reader.tolerate('non-minimal-serial', 'serialNumber', 'is not a minimal integer');
   if ((value[0] ?? 0) >= 0x80 || value.every((octet) => octet === 0)) {
     reader.tolerate('serial-not-positive', 'serialNumber', 'is not positive');

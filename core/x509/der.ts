@@ -34,6 +34,7 @@ export type EncodingFault =
   | 'trailing-padding' // filler bytes behind the certificate, as NV indices have
   | 'non-minimal-serial' // a serial number with needless leading bytes
   | 'serial-not-positive' // a serial number that is zero or negative
+  | 'long-serial' // a serial number of 21 bytes, its 20 bytes and the zero that keeps it positive
   | 'set-order' // the elements of a SET OF are not sorted
   | 'explicit-default' // a DEFAULT value that is written out
   | 'trailing-zero-bits' // a list of named bits that ends in zeros

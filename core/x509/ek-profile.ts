@@ -79,7 +79,7 @@ function checkKey(certificate: Certificate, ekSpki: Uint8Array): readonly Findin
     const message = 'the EK certificate is for another key than the EK of this node';
     findings.push({ rule: 'ek.same', message });
   }
-  const weakness = key.asymmetricKeyType === 'rsa' ? weaknessOfRsa(certificate) : weakSigningKey(certificate);
+  const weakness = weaknessOf(certificate);
   if (weakness !== undefined) {
     findings.push({ rule: 'ek.weak', message: `the key in the EK certificate is ${weakness}` });
   }
@@ -95,7 +95,11 @@ function importKey(certificate: Certificate) {
   }
 }
 
-function weaknessOfRsa({ publicKey }: Certificate): string | undefined {
+function weaknessOf(certificate: Certificate): string | undefined {
+  const { publicKey } = certificate;
+  const type = publicKey.asymmetricKeyType;
+  if (type === 'ec') return weakSigningKey(certificate);
+  if (type !== 'rsa') return `of the kind ${type ?? 'unknown'}, an EK is RSA or ECC`;
   const bits = publicKey.asymmetricKeyDetails?.modulusLength ?? 0;
   return rsaWeakness(bits, Buffer.from(publicKey.export({ format: 'jwk' }).n ?? '', 'base64url'));
 }
