@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { fromHex } from '../../../../core/bytes/encoding.ts';
-import { concat } from '../../../../core/bytes/writer.ts';
+import { concat, Writer } from '../../../../core/bytes/writer.ts';
 import { ParseError } from '../../../../core/errors.ts';
+import { parseImaList } from '../../../../core/ima/binary.ts';
+import { type ImaEntry, imaEntry } from '../../../../core/ima/entry.ts';
+import type { ImaKey } from '../../../../core/ima/key.ts';
 import type { HashName } from '../../../../core/tpm/constants.ts';
 
 /** What a boot of a virtual machine left: entries of its list and PCR 0 to 10 of each bank. */
@@ -87,4 +90,23 @@ export function parseErrorOf(parse: () => unknown): { readonly field: string; re
     throw error;
   }
   return expect.unreachable('the input was accepted');
+}
+
+/** One entry of a list of one. */
+export function entryOf(template: string, ...fields: readonly Uint8Array[]): ImaEntry {
+  const bytes = entryBytes({
+    template,
+    data: concat(...fields.map(field)),
+    hash: new Uint8Array(20).fill(1),
+  });
+  return imaEntry(parseImaList(bytes), 0);
+}
+
+/** A signature header of `security.ima` or `security.evm`, and the signature. */
+export function xattrSignature(
+  key: ImaKey,
+  signature: Uint8Array,
+  { type = 3, version = 2, hash = 4, length = signature.length } = {},
+): Uint8Array {
+  return new Writer().u8(type).u8(version).u8(hash).u32(key.keyId).u16(length).raw(signature).bytes();
 }
