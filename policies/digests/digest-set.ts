@@ -101,19 +101,50 @@ export class DigestSet {
 
   /** Rule `ima.digest`: whether exactly these bytes may be at exactly this path. */
   allows(path: Uint8Array, algorithm: FileDigestName, digest: Uint8Array): boolean {
+    if (digest.length !== FILE_DIGESTS[algorithm]) return false;
+    return this.allowsAt(algorithm, digest, 0, path, 0, path.length);
+  }
+
+  /** The same for a digest and a path that lie in other bytes, which may be the same: makes nothing new. */
+  allowsAt(
+    algorithm: FileDigestName,
+    digests: Uint8Array,
+    digestAt: number,
+    paths: Uint8Array,
+    pathAt: number,
+    pathEnd: number,
+  ): boolean {
     const group = this.#groups.get(algorithm);
-    if (!group || digest.length !== group.size) return false;
-    let low = boundOf(group, digest, false);
+    if (!group) return false;
+    let low = boundOf(group, digests, digestAt, false);
     // The same bytes may be at many paths, an empty file at thousands: those are ascending by path.
-    let high = boundOf(group, digest, true);
+    let high = boundOf(group, digests, digestAt, true);
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const order = this.#comparePath(group.paths[middle] ?? 0, path);
+      const path = group.paths[middle] ?? 0;
+      const start = this.#pathStarts[path] ?? 0;
+      const order = compareRanges(
+        this.#pathBytes,
+        start,
+        this.#pathStarts[path + 1] ?? start,
+        paths,
+        pathAt,
+        pathEnd,
+      );
       if (order === 0) return true;
       if (order < 0) low = middle + 1;
       else high = middle;
     }
     return false;
+  }
+
+  /** Whether these bytes may be at some path, whatever it is. */
+  knows(algorithm: FileDigestName, digests: Uint8Array, digestAt = 0): boolean {
+    const group = this.#groups.get(algorithm);
+    return (
+      group !== undefined &&
+      boundOf(group, digests, digestAt, false) < boundOf(group, digests, digestAt, true)
+    );
   }
 
   /** Everything that is known of a path. Slower than `allows`: for those who explain a refusal. */
@@ -156,7 +187,7 @@ export class DigestSet {
 
   #comparePath(index: number, path: Uint8Array): number {
     const start = this.#pathStarts[index] ?? 0;
-    return compareAt(this.#pathBytes, start, this.#pathStarts[index + 1] ?? start, path);
+    return compareRanges(this.#pathBytes, start, this.#pathStarts[index + 1] ?? start, path, 0, path.length);
   }
 
   #indexOf(path: Uint8Array): number | undefined {
@@ -254,14 +285,14 @@ function checkGroup(
   }
 }
 
-/** Index of the first entry that is not below `digest`, or, with `after`, of the first that is above. */
-function boundOf({ buckets, digests, size }: Group, digest: Uint8Array, after: boolean): number {
-  const bucket = ((digest[0] ?? 0) << 8) | (digest[1] ?? 0);
+/** Index of the first entry that is not below the digest at `at`, or, with `after`, of the first that is above. */
+function boundOf({ buckets, digests, size }: Group, other: Uint8Array, at: number, after: boolean): number {
+  const bucket = ((other[at] ?? 0) << 8) | (other[at + 1] ?? 0);
   let low = buckets[bucket] ?? 0;
   let high = buckets[bucket + 1] ?? 0;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const order = compareAt(digests, middle * size, (middle + 1) * size, digest);
+    const order = compareRanges(digests, middle * size, (middle + 1) * size, other, at, at + size);
     if (order < 0 || (after && order === 0)) low = middle + 1;
     else high = middle;
   }
@@ -280,14 +311,21 @@ function bucketsOf(digests: Uint8Array, size: number, count: number): Uint32Arra
   return buckets;
 }
 
-/** As Buffer.compare of a part with all of `other`, without making the part: it is asked a million times. */
-function compareAt(bytes: Uint8Array, start: number, end: number, other: Uint8Array): number {
-  const length = Math.min(end - start, other.length);
+/** As Buffer.compare of two parts, without making them: it is asked a million times. */
+function compareRanges(
+  a: Uint8Array,
+  aStart: number,
+  aEnd: number,
+  b: Uint8Array,
+  bStart: number,
+  bEnd: number,
+): number {
+  const length = Math.min(aEnd - aStart, bEnd - bStart);
   for (let index = 0; index < length; index += 1) {
-    const difference = (bytes[start + index] ?? 0) - (other[index] ?? 0);
+    const difference = (a[aStart + index] ?? 0) - (b[bStart + index] ?? 0);
     if (difference !== 0) return difference;
   }
-  return end - start - other.length;
+  return aEnd - aStart - (bEnd - bStart);
 }
 
 /** Entry numbers, ascending by their path. */

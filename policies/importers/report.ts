@@ -43,7 +43,7 @@ export class ImportSink {
   }
 
   add(entry: DigestEntry): void {
-    this.#builder.add(entry);
+    this.#builder.add({ ...entry, path: kernelPath(entry.path) });
     this.#taken += 1;
     if (this.#taken % PROGRESS_EVERY === 0) this.#onProgress(this.#taken);
   }
@@ -105,6 +105,11 @@ export class ImportSink {
       details,
     });
   }
+}
+
+// The kernel writes a space in a name as an underscore (ima_template_lib.c), so a list never has one.
+function kernelPath(path: Uint8Array): Uint8Array {
+  return path.map((octet) => (octet === 0x20 ? 0x5f : octet));
 }
 
 /** An absolute path from one as SBOMs write them: `/usr/bin/x`, `./usr/bin/x`, `usr/bin/x` below `root`. */

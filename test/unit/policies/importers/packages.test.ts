@@ -16,7 +16,7 @@ const TOOL = '#!/bin/sh\necho tool\n';
 
 describe('a .deb, made by dpkg-deb', () => {
   const expected = [
-    `/etc/tool ü.conf sha256 ${short('name=ü\n')} assay-tool 1.2-3 all`,
+    `/etc/tool_ü.conf sha256 ${short('name=ü\n')} assay-tool 1.2-3 all`,
     `/usr/bin/old-place sha256 ${short('old place\n')} assay-tool 1.2-3 all`,
     `/usr/bin/tool sha256 ${short(TOOL)} assay-tool 1.2-3 all`,
     `/usr/bin/tool-link sha256 ${short(TOOL)} assay-tool 1.2-3 all`,

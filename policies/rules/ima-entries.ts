@@ -1,0 +1,188 @@
+import { hash } from 'node:crypto';
+import { printable, toHex } from '../../core/bytes/encoding.ts';
+import type { Finding } from '../../core/finding.ts';
+import { imaEntry } from '../../core/ima/entry.ts';
+import { IMA_HASH_ALGOS } from '../../core/ima/hash-algo.ts';
+import { IMA_FLAG, type ImaList, NO_ALGO } from '../../core/ima/list.ts';
+import { type FileDigestName, isFileDigestName } from '../digests/digest-entry.ts';
+import type { DigestSet } from '../digests/digest-set.ts';
+import type { ImaPolicy } from '../ima-policy.ts';
+import { explainFile } from './ima-explain.ts';
+
+/** Whether the signature of an entry is one of a key that may sign files at its path. */
+export type SignedBy = (list: ImaList, index: number) => boolean;
+
+export interface ImaEntriesInput {
+  readonly policy: ImaPolicy;
+  readonly list: ImaList;
+  /** Entries from here on, */
+  readonly from: number;
+  /** up to here, are judged: those that the quote covers and that were not judged before. */
+  readonly to: number;
+  readonly isSigned?: SignedBy;
+  /** All sets of the installation: to say which package something is of. */
+  readonly known?: readonly DigestSet[];
+}
+
+/** How the entries were taken. */
+export interface ImaCounts {
+  readonly allowed: number;
+  readonly signed: number;
+  readonly excluded: number;
+  readonly buffers: number;
+  readonly violations: number;
+  readonly refused: number;
+}
+
+export interface ImaEntriesResult {
+  readonly findings: readonly Finding[];
+  readonly counts: ImaCounts;
+  /** Entries named `boot_aggregate`, which are judged with the PCRs. */
+  readonly aggregates: readonly number[];
+}
+
+const AGGREGATE = Buffer.from('boot_aggregate');
+/** Of one rule, so many are told one by one; a node that runs a foreign system has thousands. */
+const TOLD = 50;
+
+/** Judges entries of a measurement list whose template data is proven by a quote. */
+export function evaluateImaEntries(input: ImaEntriesInput): ImaEntriesResult {
+  const judge = new EntryJudge(input);
+  for (let index = input.from; index < input.to; index += 1) judge.judge(index);
+  return judge.result();
+}
+
+class EntryJudge {
+  readonly #input: ImaEntriesInput;
+  readonly #algorithms: readonly (FileDigestName | undefined)[];
+  readonly #buffers: readonly boolean[];
+  readonly #counts = { allowed: 0, signed: 0, excluded: 0, buffers: 0, violations: 0, refused: 0 };
+  readonly #findings: Finding[] = [];
+  readonly #told = new Map<string, number>();
+  readonly #aggregates: number[] = [];
+
+  constructor(input: ImaEntriesInput) {
+    this.#input = input;
+    this.#algorithms = IMA_HASH_ALGOS.map(({ name }) => (isFileDigestName(name) ? name : undefined));
+    this.#buffers = input.list.templates.map(({ fields }) => fields.some(({ id }) => id === 'buf'));
+  }
+
+  judge(index: number): void {
+    const { columns } = this.#input.list;
+    const flags = columns.flags[index] ?? 0;
+    if ((flags & IMA_FLAG.VIOLATION) !== 0) this.#violation(index);
+    else if (this.#buffers[columns.template[index] ?? 0]) this.#buffer(index);
+    else if (this.#isAggregate(index)) this.#aggregates.push(index);
+    else if (this.#isAllowed(index, flags)) this.#counts.allowed += 1;
+    else this.#otherwise(index, flags);
+  }
+
+  result(): ImaEntriesResult {
+    const more = [...this.#told].flatMap(([rule, count]) =>
+      count > TOLD ? [{ rule, message: `and ${count - TOLD} more of this kind` }] : [],
+    );
+    return { findings: [...this.#findings, ...more], counts: this.#counts, aggregates: this.#aggregates };
+  }
+
+  /** The way of nearly all entries: makes nothing. */
+  #isAllowed(index: number, flags: number): boolean {
+    const { list, policy } = this.#input;
+    const { digestAlgo, digest, name, nameLength } = list.columns;
+    const algorithm = this.#algorithms[digestAlgo[index] ?? NO_ALGO];
+    if (algorithm === undefined || (flags & IMA_FLAG.VERITY) !== 0) return false;
+    const at = digest[index] ?? 0;
+    const path = name[index] ?? 0;
+    const end = path + (nameLength[index] ?? 0);
+    for (const set of policy.allow) {
+      if (
+        policy.anyPath
+          ? set.knows(algorithm, list.bytes, at)
+          : set.allowsAt(algorithm, list.bytes, at, list.bytes, path, end)
+      ) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #otherwise(index: number, flags: number): void {
+    const { policy, list, isSigned } = this.#input;
+    const path = this.#path(index);
+    if (policy.exclude.some((glob) => glob.matches(path))) this.#counts.excluded += 1;
+    else if (isSigned?.(list, index)) this.#counts.signed += 1;
+    else this.#refuse('ima.digest', this.#why(index, flags, path));
+  }
+
+  #why(index: number, flags: number, path: Uint8Array): string {
+    const { list, policy, known = [] } = this.#input;
+    const { digest } = imaEntry(list, index);
+    const shown = printable(path);
+    if (!digest) return `entry ${index}, ${shown}, has no digest that says its algorithm`;
+    if ((flags & IMA_FLAG.VERITY) !== 0) {
+      return `${shown} is measured by its fs-verity digest and not signed by a key of the policy`;
+    }
+    const algorithm = digest.algo;
+    if (!isFileDigestName(algorithm)) {
+      return `${shown} is measured with ${algorithm}, which proves nothing; boot the node with ima_hash=sha256`;
+    }
+    return explainFile({ path, shown, algorithm, digest: digest.value, allow: policy.allow, known });
+  }
+
+  #violation(index: number): void {
+    const { policy } = this.#input;
+    const path = this.#path(index);
+    if (policy.acceptedViolations.some((glob) => glob.matches(path))) {
+      this.#counts.violations += 1;
+      return;
+    }
+    this.#refuse(
+      'ima.violation',
+      `${printable(path)} was changed while it was in use (entry ${index}): what ran is not known; reboot the node, or accept violations of this path`,
+    );
+  }
+
+  #buffer(index: number): void {
+    const { list, policy } = this.#input;
+    const entry = imaEntry(list, index);
+    const shown = printable(entry.name);
+    const buffer = entry.fields.get('buf') ?? new Uint8Array();
+    const algorithm = entry.digest?.algo ?? '';
+    // The list's own digest of the buffer is the node's word like the buffer itself: both are under the quote.
+    if (
+      !isFileDigestName(algorithm) ||
+      hash(algorithm, buffer) !== toHex(entry.digest?.value ?? new Uint8Array())
+    ) {
+      this.#refuse('ima.buffer', `the buffer ${shown} (entry ${index}) is not the one that was measured`);
+      return;
+    }
+    const allowed = policy.buffers.get(Buffer.from(entry.name).toString('utf8'));
+    const digest = toHex(entry.digest?.value ?? new Uint8Array());
+    if (allowed === 'any' || allowed?.has(digest)) this.#counts.buffers += 1;
+    else if (allowed)
+      this.#refuse(
+        'ima.buffer',
+        `the buffer ${shown} is ${algorithm}:${digest}, ${allowed.size} others are allowed`,
+      );
+    else
+      this.#refuse('ima.buffer', `the buffer ${shown} (${algorithm}:${digest}) is not named by the policy`);
+  }
+
+  #isAggregate(index: number): boolean {
+    const { list } = this.#input;
+    if ((list.columns.nameLength[index] ?? 0) !== AGGREGATE.length) return false;
+    return AGGREGATE.equals(this.#path(index));
+  }
+
+  #path(index: number): Uint8Array {
+    const { bytes, columns } = this.#input.list;
+    const at = columns.name[index] ?? 0;
+    return bytes.subarray(at, at + (columns.nameLength[index] ?? 0));
+  }
+
+  #refuse(rule: string, message: string): void {
+    this.#counts.refused += 1;
+    const told = (this.#told.get(rule) ?? 0) + 1;
+    this.#told.set(rule, told);
+    if (told <= TOLD) this.#findings.push({ rule, message });
+  }
+}
