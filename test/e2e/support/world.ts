@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import type { Api } from '../../../cli/api.ts';
-import { openApi } from '../../../cli/profile.ts';
+import { openApi, readProfile } from '../../../cli/profile.ts';
 import type { Served } from '../../../cli/serve/names.ts';
 import type { BanRecord, CertificateRecord, NodeDetail } from '../../../core/messages/node.ts';
 import { parseCrl } from '../../../core/x509/crl.ts';
@@ -65,7 +64,8 @@ export class World {
     this.api = api;
     this.database = database;
     this.#drop = drop;
-    this.#http = new Agent({ connect: { ca: installation.ca } });
+    const { ca, certificate, key } = readProfile(installation.clientProfile).material;
+    this.#http = new Agent({ connect: { ca, cert: certificate, key } });
   }
 
   static async start(options: WorldOptions): Promise<World> {
@@ -110,8 +110,7 @@ export class World {
     const name = `${service}-${number}`;
     const { file, url } = await this.installation.instance(service, number);
     const args = ['cli/main.ts', 'serve', '--only', service, '--config', file];
-    const started = ServiceProcess.start(name, args, join(this.directory, 'logs', `${name}.log`));
-    this.#processes.set(name, started);
+    const started = this.run(name, args);
     await until(`${name} is ready`, async () => {
       if (!started.running) throw new Error(`${name} ended at once:\n${await started.lastWords()}`);
       return (await this.statusOf(url, '/readyz')) === 200;
@@ -125,7 +124,7 @@ export class World {
     return found;
   }
 
-  /** Status of a public route; 0 when nobody answers. */
+  /** Status of a route, as an admin; 0 when nobody answers. */
   async statusOf(url: string, path: string): Promise<number> {
     try {
       const { statusCode, body } = await request(`${url}${path}`, {
@@ -148,6 +147,13 @@ export class World {
     this.#trusting ??= this.#trust(ca);
     await this.#trusting;
     return node;
+  }
+
+  /** Some program of this repository, that ends with the services. */
+  run(name: string, args: readonly string[]): ServiceProcess {
+    const started = ServiceProcess.start(name, args, join(this.directory, 'logs', `${name}.log`));
+    this.#processes.set(name, started);
+    return started;
   }
 
   /** The same, enrolled with a join token, trusted, and with its certificate. */
@@ -275,8 +281,4 @@ export function useWorld(options: WorldOptions = {}): () => World {
     if (!world) throw new Error('the services run only while tests run');
     return world;
   };
-}
-
-export function readMaterial(node: SwtpmNode): string {
-  return readFileSync(node.material, 'utf8');
 }
