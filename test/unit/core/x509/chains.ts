@@ -7,9 +7,12 @@ export interface Chain {
   readonly at: Date;
 }
 
+/** Whether a verifier accepts; some never end. */
+export type Verdict = boolean | 'no answer';
+
 /** Another verifier that says otherwise, and why that is no fault of ours. */
 export interface Disagreement {
-  readonly accepts: boolean;
+  readonly accepts: Verdict;
   readonly why: string;
 }
 

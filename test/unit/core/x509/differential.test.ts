@@ -2,9 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { buildPath } from '../../../../core/x509/path.ts';
 import { renderPem } from '../../../../core/x509/pem.ts';
 import { CHAIN_CASES } from './chain-cases.ts';
-import type { Chain } from './chains.ts';
+import { type Chain, chainOf } from './chains.ts';
 import type { Forged } from './forge.ts';
 import { Openssl } from './openssl.ts';
+import { askPkijs, pkijsPatiently, pkijsRequest } from './pkijs.ts';
 
 const openssl = new Openssl();
 const pem = (certificates: readonly Forged[]) =>
@@ -45,4 +46,21 @@ describe('our verdict is that of OpenSSL, but for the listed differences', () =>
       expect(opensslAccepts(chain)).toBe(differs?.accepts ?? ours);
     });
   }
+});
+
+describe('our verdict is that of pkijs, but for the listed differences', () => {
+  for (const { name, build, pkijs: differs } of CHAIN_CASES) {
+    test(`pkijs: ${name}${differs ? ` (differs: ${differs.why})` : ''}`, async () => {
+      const chain = build();
+      const ours = weAccept(chain);
+      expect(differs?.accepts).not.toBe(ours);
+      const ask = differs?.accepts === 'no answer' ? pkijsPatiently : askPkijs;
+      const { accepts, message } = await ask(pkijsRequest(chain));
+      expect(accepts, message).toBe(differs?.accepts ?? ours);
+    });
+  }
+
+  test('the thread that is waited for does answer', async () => {
+    expect(await pkijsPatiently(pkijsRequest(chainOf({})))).toMatchObject({ accepts: true });
+  });
 });
