@@ -6,9 +6,9 @@ import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import type { AgentStep } from '../../agent/events.ts';
 import { IssueChallenge } from '../../core/messages/issue.ts';
-import { until } from '../storage/support/until.ts';
 import type { SwtpmNode } from './support/node.ts';
 import type { ServiceProcess } from './support/service-process.ts';
+import { until } from './support/until.ts';
 import { TRUST_FOR_MS, useWorld } from './support/world.ts';
 
 const world = useWorld();

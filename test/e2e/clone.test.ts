@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { until } from '../storage/support/until.ts';
 import { expectBanned, expectRefused } from './support/checks.ts';
 import { freePort } from './support/installation.ts';
+import { until } from './support/until.ts';
 import { useWorld } from './support/world.ts';
 
 const world = useWorld();

@@ -11,8 +11,8 @@ import { toBase64 } from '../../core/bytes/encoding.ts';
 import type { NodeDetail } from '../../core/messages/node.ts';
 import { AK_TEMPLATES } from '../../core/tpm/attestation-key.ts';
 import { marshalTpm2bPublic } from '../../core/tpm/public.ts';
-import { until } from '../storage/support/until.ts';
 import type { SwtpmNode } from './support/node.ts';
+import { until } from './support/until.ts';
 import { useWorld } from './support/world.ts';
 
 const world = useWorld();

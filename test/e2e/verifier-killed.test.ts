@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Fleet } from '../../tpm-sim/fleet/fleet.ts';
-import { until } from '../storage/support/until.ts';
-import { useWorld } from './support/world.ts';
+import { until } from './support/until.ts';
+import { policyOf, TRUST_FOR_MS, useWorld } from './support/world.ts';
 
 const LEASE_MS = 3_000;
 const INTERVAL_MS = 2_000;
-const TRUST_FOR_MS = 40_000;
 /** Leases are tended three times in their life, so a dead process's shards are free and seen after this. */
 const TAKEOVER_MS = LEASE_MS + LEASE_MS / 3;
 const SLACK_MS = 2_000;
@@ -15,12 +14,7 @@ const SHARDS = 64;
 const world = useWorld({
   verifiers: 2,
   lease: `${LEASE_MS}ms`,
-  policy: `assay: policy/v1
-name: e2e
-freshness: { interval: ${INTERVAL_MS}ms, trust-for: ${TRUST_FOR_MS}ms }
-reaction: ban
-pcrs: { bank: sha256, require: 0-7 }
-`,
+  policy: policyOf({ intervalMs: INTERVAL_MS }),
 });
 
 /** How many shards each living verifier holds. */

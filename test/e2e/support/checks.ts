@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { VerdictRecord } from '../../../core/messages/node.ts';
-import { until } from '../../storage/support/until.ts';
+import { until } from './until.ts';
 import type { World } from './world.ts';
 
 /**

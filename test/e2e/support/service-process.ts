@@ -7,7 +7,8 @@ import { findProgram } from '../../../tpm-sim/swtpm/programs.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const STOP_MS = 15_000;
-const SHOWN_LINES = 40;
+const SHOWN_LINES = 20;
+const SHOWN_CHARACTERS = 400;
 
 /** A program of this repository in a process of its own, its output in a file. The kernel ends it when we end. */
 export class ServiceProcess {
@@ -59,6 +60,7 @@ export class ServiceProcess {
   /** The end of what it said, for a test that failed. */
   async lastWords(): Promise<string> {
     const lines = (await this.text()).trimEnd().split('\n').slice(-SHOWN_LINES);
-    return `--- ${this.name} (${this.#log})\n${lines.join('\n')}`;
+    const shown = lines.map((line) => line.slice(0, SHOWN_CHARACTERS)).join('\n');
+    return `--- ${this.name} (${this.#log})\n${shown}`;
   }
 }

@@ -13,21 +13,31 @@ import { swtpmCaCertificates } from '../../../tpm-sim/swtpm/certificate-authorit
 import type { PcrBankName } from '../../../tpm-sim/swtpm/provision.ts';
 import { createDatabase, silent } from '../../storage/support/database.ts';
 import { scratchDirectory } from '../../storage/support/scratch.ts';
-import { until } from '../../storage/support/until.ts';
 import { GROUP, type Installation, install } from './installation.ts';
 import { SwtpmNode } from './node.ts';
 import { ServiceProcess } from './service-process.ts';
+import { until } from './until.ts';
 
 /** Trust for a little longer than the shortest certificate, so that what ends by time ends within a test. */
 export const TRUST_FOR_MS = 40_000;
-export const POLICY = `assay: policy/v1
+
+/** The policy of every node: fresh quotes of the PCRs that are always required. */
+export function policyOf({
+  intervalMs = 1_000,
+  trustForMs = TRUST_FOR_MS,
+  reaction = 'ban',
+}: {
+  readonly intervalMs?: number;
+  readonly trustForMs?: number;
+  readonly reaction?: 'ban' | 'stop';
+} = {}): string {
+  return `assay: policy/v1
 name: e2e
-freshness: { interval: 1s, trust-for: ${TRUST_FOR_MS / 1000}s }
-reaction: ban
-pcrs:
-  bank: sha256
-  require: 0-7
+freshness: { interval: ${intervalMs}ms, trust-for: ${trustForMs}ms }
+reaction: ${reaction}
+pcrs: { bank: sha256, require: 0-7 }
 `;
+}
 
 export interface WorldOptions {
   /** How many processes of these; the others have one. */
@@ -35,7 +45,7 @@ export interface WorldOptions {
   readonly issuers?: number;
   readonly lease?: string;
   readonly policy?: string;
-  readonly redis?: () => Promise<string>;
+  readonly redis?: () => Promise<string | undefined>;
   /** Default: a database of its own on the server of this run. */
   readonly database?: () => Promise<DatabaseConnection>;
 }
@@ -48,6 +58,7 @@ export class World {
   readonly database: Database;
   readonly #http: Agent;
   readonly #processes = new Map<string, ServiceProcess>();
+  readonly #urls = new Map<string, string>();
   readonly #nodes: { close(): Promise<void> }[] = [];
   readonly #drop: () => Promise<void>;
   #trusting: Promise<unknown> | undefined;
@@ -90,7 +101,7 @@ export class World {
     }
   }
 
-  async #startServices({ verifiers = 1, issuers = 1, policy = POLICY }: WorldOptions): Promise<void> {
+  async #startServices({ verifiers = 1, issuers = 1, policy = policyOf() }: WorldOptions): Promise<void> {
     const counts = { registrar: 1, verifier: verifiers, issuer: issuers };
     const wanted = (['registrar', 'verifier', 'issuer'] as const).flatMap((service) =>
       Array.from({ length: counts[service] }, (_, index) => this.serve(service, index + 1)),
@@ -109,12 +120,20 @@ export class World {
   async serve(service: Served, number = 1): Promise<string> {
     const name = `${service}-${number}`;
     const { file, url } = await this.installation.instance(service, number);
+    this.#urls.set(name, url);
     const args = ['cli/main.ts', 'serve', '--only', service, '--config', file];
     const started = this.run(name, args);
     await until(`${name} is ready`, async () => {
       if (!started.running) throw new Error(`${name} ended at once:\n${await started.lastWords()}`);
       return (await this.statusOf(url, '/readyz')) === 200;
     });
+    return url;
+  }
+
+  /** Where a process serves, such as `issuer-2`. */
+  urlOf(name: string): string {
+    const url = this.#urls.get(name);
+    if (url === undefined) throw new Error(`there is no service ${name}`);
     return url;
   }
 
