@@ -129,6 +129,12 @@ const DATES: readonly ChainCase[] = [
   },
   { name: 'the first second', rule: null, build: () => chainOf({ leaf: { notBefore: NOON } }) },
   {
+    name: 'the last second',
+    rule: null,
+    build: () => chainOf({ leaf: { notAfter: NOON } }),
+    openssl: { accepts: false, why: 'OpenSSL takes the last second for over' },
+  },
+  {
     name: 'the second after the last',
     rule: 'path.dates',
     build: () => chainOf({ leaf: { notAfter: new Date(NOON.getTime() - 1000) } }),
