@@ -4,6 +4,8 @@ import { type ImaField, type ImaTemplate, imaTemplate, MAX_TEMPLATE_NAME_BYTES }
 const SPACE = 0x20;
 const COLON = 0x3a;
 const ZERO = 0x30;
+// `verity:streebog256:` is the longest.
+const MAX_PREFIX_BYTES = 24;
 
 /** Value of each lower-case hex digit, 0xff for other bytes: the kernel prints no other form. */
 const HEX = new Uint8Array(256).fill(0xff);
@@ -14,7 +16,7 @@ export class AsciiEntryWriter {
   readonly #text: Uint8Array;
   readonly #pcr: number;
   readonly #hashBytes: number;
-  readonly #templates = new Map<string, ImaTemplate>();
+  #last: { readonly template: ImaTemplate; readonly start: number; readonly end: number } | undefined;
   #out: Uint8Array;
   #end = 0;
   // The line that is being read.
@@ -76,10 +78,11 @@ export class AsciiEntryWriter {
   #data(template: ImaTemplate): void {
     const length = this.#end;
     this.#end += 4;
-    for (const [i, field] of template.fields.entries()) {
+    const { fields } = template;
+    const last = fields.at(-1);
+    for (const field of fields) {
       this.#next(field.id);
-      const last = i === template.fields.length - 1;
-      const end = last ? this.#lineEnd : this.#tokenEnd(field.id);
+      const end = field === last ? this.#lineEnd : this.#tokenEnd(field.id);
       const start = this.#end;
       this.#end += 4;
       this.#field(field, end);
@@ -110,9 +113,12 @@ export class AsciiEntryWriter {
 
   /** `algorithm:hex` or `type:algorithm:hex`; a NUL stands before the digest. */
   #digest(end: number, field: string): void {
-    const colon = this.#text.subarray(this.#at, end).lastIndexOf(COLON);
-    if (colon < 0) this.#fail(field, 'has no colon between algorithm and digest', this.#at);
-    this.#copy(this.#at + colon + 1);
+    let digest = this.#at;
+    for (let i = this.#at; i < Math.min(end, this.#at + MAX_PREFIX_BYTES); i++) {
+      if (this.#text[i] === COLON) digest = i + 1;
+    }
+    if (digest === this.#at) this.#fail(field, 'has no colon between algorithm and digest', this.#at);
+    this.#copy(digest);
     this.#out[this.#end++] = 0;
     this.#hex(end, field);
   }
@@ -148,15 +154,24 @@ export class AsciiEntryWriter {
   }
 
   #template(start: number, end: number): ImaTemplate {
+    if (this.#last !== undefined && this.#repeatsLast(start, end)) return this.#last.template;
     const name = String.fromCharCode(
       ...this.#text.subarray(start, Math.min(end, start + MAX_TEMPLATE_NAME_BYTES)),
     );
-    const template = this.#templates.get(name) ?? imaTemplate(name);
+    const template = imaTemplate(name);
     if (template === undefined || name.length !== end - start) {
       this.#fail('template_name', 'is a template that is unknown', start, 'bytes.known');
     }
-    this.#templates.set(name, template);
+    this.#last = { template, start, end };
     return template;
+  }
+
+  /** Whether the name is that of the line before, as it is in most lines. */
+  #repeatsLast(start: number, end: number): boolean {
+    const { start: from = 0, end: to = 0 } = this.#last ?? {};
+    if (end - start !== to - from) return false;
+    for (let i = start, j = from; i < end; i++, j++) if (this.#text[i] !== this.#text[j]) return false;
+    return true;
   }
 
   /** Steps over the space before `field`. */

@@ -1,6 +1,6 @@
 import { ParseError, type ParseRule } from '../errors.ts';
 import { IMA_HASH_ALGOS, imaHashAlgo } from './hash-algo.ts';
-import { IMA_FLAG, type ImaColumns, NO_ALGO } from './list.ts';
+import { IMA_FLAG, type ImaColumns, type ImaList, NO_ALGO } from './list.ts';
 import type { ImaField, ImaTemplate } from './template.ts';
 
 /** Where the fields of one entry are written to. */
@@ -76,6 +76,15 @@ export function scanLegacyFields(bytes: Uint8Array, at: number, row: Row): numbe
   noteDigest(at, LEGACY_DIGEST_BYTES, SHA1, row);
   noteName(bytes, name, length, row, 'n');
   return name + length;
+}
+
+/** What the kernel hashes for a legacy entry: its digest, and its name filled up to 256 bytes, without lengths. */
+export function legacyHashedData({ bytes, columns }: ImaList, index: number): Uint8Array {
+  const data = columns.data[index] ?? 0;
+  const hashed = new Uint8Array(LEGACY_DIGEST_BYTES + LEGACY_NAME_BYTES + 1);
+  hashed.set(bytes.subarray(data, data + LEGACY_DIGEST_BYTES));
+  hashed.set(bytes.subarray(data + LEGACY_DIGEST_BYTES + 4, columns.start[index + 1]), LEGACY_DIGEST_BYTES);
+  return hashed;
 }
 
 function scanField(bytes: Uint8Array, at: number, length: number, field: ImaField, row: Row): void {

@@ -1,4 +1,5 @@
 import { digestSize, type HashName } from '../tpm/constants.ts';
+import { legacyHashedData } from './fields.ts';
 import { IMA_FLAG, type ImaList } from './list.ts';
 import { type PcrEngine, pcrEngine } from './pcr-engine.ts';
 import { Sha1 } from './sha1.ts';
@@ -74,7 +75,6 @@ function enginesOf(from: ImaState, quoted: ReadonlyMap<HashName, Uint8Array>): r
   });
 }
 
-const LEGACY_DATA_BYTES = 20 + 256;
 const SHA1_ONES = new Int32Array(5).fill(-1);
 
 class Replayer {
@@ -86,7 +86,6 @@ class Replayer {
   readonly #checker: PcrEngine;
   readonly #rule: ImaExtendRule;
   readonly #sha1 = new Sha1();
-  readonly #legacy = new Uint8Array(LEGACY_DATA_BYTES);
 
   constructor(list: ImaList, engines: readonly PcrEngine[], rule: ImaExtendRule) {
     this.#list = list;
@@ -125,8 +124,12 @@ class Replayer {
     const start = columns.data[index] ?? 0;
     const end = columns.start[index + 1] ?? 0;
     const legacy = templates[columns.template[index] ?? 0]?.legacy === true;
-    if (legacy) this.#hash(index, this.#padName(bytes, start, end), 0, LEGACY_DATA_BYTES);
-    else this.#hash(index, bytes, start, end);
+    if (!legacy) {
+      this.#hash(index, bytes, start, end);
+      return;
+    }
+    const data = legacyHashedData(this.#list, index);
+    this.#hash(index, data, 0, data.length);
   }
 
   #hash(index: number, data: Uint8Array, start: number, end: number): void {
@@ -143,13 +146,5 @@ class Replayer {
       else if (engine !== this.#checker) engine.digest(data, start, end);
       engine.extend();
     }
-  }
-
-  /** What the kernel hashes for a legacy entry: the digest and the name in 256 bytes, without lengths. */
-  #padName(bytes: Uint8Array, start: number, end: number): Uint8Array {
-    this.#legacy.fill(0);
-    this.#legacy.set(bytes.subarray(start, start + 20));
-    this.#legacy.set(bytes.subarray(start + 24, end), 20);
-    return this.#legacy;
   }
 }

@@ -10,7 +10,7 @@ export class Sha1 {
   /** Hashes `bytes` from `start` to `end` into `words`. */
   digest(bytes: Uint8Array, start: number, end: number): void {
     const w = this.#schedule;
-    this.words.set(INITIAL);
+    this.words.set(SHA1_INITIAL);
     let at = start;
     for (; end - at >= 64; at += 64) {
       for (let i = 0, from = at; i < 16; i++, from += 4) w[i] = beWord(bytes, from);
@@ -37,7 +37,8 @@ export class Sha1 {
   }
 }
 
-const INITIAL = Int32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0);
+/** H(0) (FIPS 180-4, 5.3.1). */
+export const SHA1_INITIAL = Int32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0);
 
 /** Words 16 to 79 of the message schedule. */
 function expand(w: Int32Array): void {

@@ -10,7 +10,7 @@ export class Sha256 {
   /** Hashes `bytes` from `start` to `end` into `words`. */
   digest(bytes: Uint8Array, start: number, end: number): void {
     const w = this.#schedule;
-    this.words.set(INITIAL);
+    this.words.set(SHA256_INITIAL);
     let at = start;
     for (; end - at >= 64; at += 64) {
       for (let i = 0, from = at; i < 16; i++, from += 4) w[i] = beWord(bytes, from);
@@ -34,7 +34,7 @@ export class Sha256 {
     w.set(left);
     w.set(right, 8);
     expand(w);
-    out.set(INITIAL);
+    out.set(SHA256_INITIAL);
     compress(out, w);
     compress(out, PAIR_PADDING);
   }
@@ -87,7 +87,7 @@ function compress(state: Int32Array, w: Int32Array): void {
   let h = state[7] ?? 0;
   for (let i = 0; i < 64; i++) {
     const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
-    const t1 = (h + s1 + (g ^ (e & (f ^ g))) + (K[i] ?? 0) + (w[i] ?? 0)) | 0;
+    const t1 = (h + s1 + (g ^ (e & (f ^ g))) + (SHA256_K[i] ?? 0) + (w[i] ?? 0)) | 0;
     const s0 = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10));
     const t2 = (s0 + ((a & b) ^ (c & (a ^ b)))) | 0;
     h = g;
@@ -125,11 +125,13 @@ function isPrime(n: number): boolean {
   return true;
 }
 
-const INITIAL = rootsOfPrimes(8, Math.sqrt);
-const K = rootsOfPrimes(64, Math.cbrt);
+/** H(0) (FIPS 180-4, 5.3.3). */
+export const SHA256_INITIAL = rootsOfPrimes(8, Math.sqrt);
+/** K (FIPS 180-4, 4.2.2). */
+export const SHA256_K = rootsOfPrimes(64, Math.cbrt);
 
-// The block behind 64 bytes of message is always the same.
-const PAIR_PADDING = new Int32Array(64);
+/** Message schedule of the block behind 64 bytes of message, which is always the same. */
+export const PAIR_PADDING = new Int32Array(64);
 PAIR_PADDING[0] = 0x80000000 | 0;
 PAIR_PADDING[15] = 512;
 expand(PAIR_PADDING);

@@ -1,0 +1,78 @@
+import { SHA1_INITIAL } from '../sha1.ts';
+import { SHA256_INITIAL, SHA256_K } from '../sha256.ts';
+import { AT, CHUNK_ENTRIES } from './layout.ts';
+import { kernelModule } from './module.ts';
+
+// The part of the JavaScript API (WebAssembly JavaScript Interface 2.0) that is used: no library declares it here.
+declare const WebAssembly: {
+  validate(bytes: Uint8Array<ArrayBuffer>): boolean;
+  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
+  readonly Instance: new (module: object) => { readonly exports: KernelExports };
+};
+
+interface KernelExports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  hash(order: number, end: number, blocks: number, bias: number): void;
+  extend(count: number): number;
+}
+
+/** The kernel and views of its memory (layout.ts). One at a time uses it, from beginning to end. */
+export interface Kernel extends Pick<KernelExports, 'hash' | 'extend'> {
+  readonly bytes: Uint8Array;
+  readonly pcr: Int32Array;
+  readonly expected: Int32Array;
+  readonly order: Uint32Array;
+  readonly data: Uint32Array;
+  readonly start: Uint32Array;
+  readonly digests: Int32Array;
+  readonly wrong: Uint8Array;
+}
+
+let kernel: Kernel | undefined;
+let tried = false;
+
+/** The kernel of this thread, made at first use. `undefined` on a machine without vector instructions. */
+export function imaKernel(): Kernel | undefined {
+  if (!tried) kernel = makeKernel();
+  tried = true;
+  return kernel;
+}
+
+function makeKernel(): Kernel | undefined {
+  const module = kernelModule();
+  if (!WebAssembly.validate(module)) return undefined;
+  const { memory, hash, extend } = new WebAssembly.Instance(new WebAssembly.Module(module)).exports;
+  const { buffer } = memory;
+  writeTables(buffer);
+  return {
+    hash,
+    extend,
+    bytes: new Uint8Array(buffer),
+    pcr: new Int32Array(buffer, AT.pcr, 8),
+    expected: new Int32Array(buffer, AT.expected, 8),
+    order: new Uint32Array(buffer, AT.order, (AT.data - AT.order) / 4),
+    data: new Uint32Array(buffer, AT.data, CHUNK_ENTRIES),
+    start: new Uint32Array(buffer, AT.start, CHUNK_ENTRIES + 1),
+    digests: new Int32Array(buffer, AT.digests, 8 * CHUNK_ENTRIES),
+    wrong: new Uint8Array(buffer, AT.wrong, CHUNK_ENTRIES),
+  };
+}
+
+function writeTables(buffer: ArrayBuffer): void {
+  writeSplats(buffer, AT.k256, SHA256_K);
+  // FIPS 180-4, 4.2.1.
+  writeSplats(buffer, AT.k1, Int32Array.of(0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6));
+  writeSplats(buffer, AT.initial, SHA256_INITIAL);
+  writeSplats(buffer, AT.initial + 8 * 16, SHA1_INITIAL);
+  const bytes = new Uint8Array(buffer);
+  for (let n = 0; n < 16; n++) {
+    bytes.fill(0xff, AT.keep + 16 * n, AT.keep + 17 * n);
+    bytes[AT.mark + 17 * n] = 0x80;
+  }
+}
+
+/** Each word four times, for four messages. */
+function writeSplats(buffer: ArrayBuffer, at: number, words: Int32Array): void {
+  const view = new Int32Array(buffer, at, 4 * words.length);
+  for (const [i, word] of words.entries()) view.fill(word, 4 * i, 4 * i + 4);
+}

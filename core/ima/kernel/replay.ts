@@ -1,0 +1,192 @@
+import { digestSize, type HashName } from '../../tpm/constants.ts';
+import { legacyHashedData } from '../fields.ts';
+import { IMA_FLAG, type ImaList } from '../list.ts';
+import { type ImaExtendRule, type ImaReplay, type ImaState, replayIma } from '../replay.ts';
+import { Sha1 } from '../sha1.ts';
+import { beWord, Sha256 } from '../sha256.ts';
+import { imaKernel, type Kernel } from './kernel.ts';
+import { AT, CHUNK_BYTES, CHUNK_ENTRIES, LANES, MAX_BLOCKS } from './layout.ts';
+
+const BLOCK_BYTES = 64;
+/** The bit behind a message and its length. */
+const PADDING_BYTES = 9;
+/** Below this a list is replayed before the kernel has its data. */
+const WORTH_ENTRIES = 32;
+
+/**
+ * The same as replayIma, with the same answers, several times as fast for what nearly all machines send: a list with
+ * SHA-1 template hashes, against a SHA-256 bank. Everything else goes to replayIma.
+ */
+export function replayImaFast(
+  list: ImaList,
+  from: ImaState,
+  quoted: ReadonlyMap<HashName, Uint8Array>,
+  rule: ImaExtendRule = 'template-hash',
+): ImaReplay {
+  const start = from.pcrs.get('sha256');
+  const expected = quoted.get('sha256');
+  const size = digestSize('sha256');
+  const usual = rule === 'template-hash' && list.hash === 'sha1' && from.pcrs.size === 1 && quoted.size === 1;
+  const kernel = usual && list.length >= WORTH_ENTRIES ? imaKernel() : undefined;
+  if (kernel === undefined || start?.length !== size || expected?.length !== size) {
+    return replayIma(list, from, quoted, rule);
+  }
+  return new KernelReplay(kernel, list).run(from, start, expected);
+}
+
+class KernelReplay {
+  readonly #kernel: Kernel;
+  readonly #list: ImaList;
+  readonly #blocks = new Uint8Array(CHUNK_ENTRIES);
+  readonly #counts = new Uint32Array(MAX_BLOCKS + 1);
+  /** For each number of blocks: where its entries end in the order, and where the next one goes. */
+  readonly #ends = new Uint32Array(MAX_BLOCKS + 1);
+  readonly #next = new Uint32Array(MAX_BLOCKS + 1);
+  readonly #sha256 = new Sha256();
+  readonly #sha1 = new Sha1();
+  #wrongHashes = 0;
+  #firstWrong: number | undefined;
+
+  constructor(kernel: Kernel, list: ImaList) {
+    this.#kernel = kernel;
+    this.#list = list;
+  }
+
+  run(from: ImaState, start: Uint8Array, expected: Uint8Array): ImaReplay {
+    const { length } = this.#list;
+    writeWords(this.#kernel.pcr, start);
+    writeWords(this.#kernel.expected, expected);
+    let covered: number | undefined;
+    for (let first = 0; first < length && covered === undefined; ) {
+      const end = this.#chunkEnd(first);
+      covered = this.#chunk(first, end);
+      first = end;
+    }
+    const pcr = readWords(this.#kernel.pcr);
+    if (covered === undefined && Buffer.compare(pcr, expected) === 0) covered = length;
+    return {
+      covered,
+      heldBack: length - (covered ?? 0),
+      state: { entries: from.entries + (covered ?? length), pcrs: new Map([['sha256', pcr]]) },
+      wrongHashes: this.#wrongHashes,
+      firstWrongHash: this.#firstWrong,
+    };
+  }
+
+  /** Hashes and extends entries; how many of the list are covered when the PCR has the expected value. */
+  #chunk(first: number, end: number): number | undefined {
+    const count = end - first;
+    this.#load(first, end);
+    this.#sort(first, count);
+    this.#hash(first);
+    const reached = this.#kernel.extend(count);
+    this.#noteWrong(first, reached < 0 ? count : reached);
+    return reached < 0 ? undefined : first + reached;
+  }
+
+  /** As many entries as fit, at least one: none is longer than a chunk. */
+  #chunkEnd(first: number): number {
+    const { start } = this.#list.columns;
+    const base = start[first] ?? 0;
+    let end = Math.min(first + CHUNK_ENTRIES, this.#list.length);
+    while (end > first + 1 && (start[end] ?? 0) - base > CHUNK_BYTES) end = first + ((end - first) >> 1);
+    return end;
+  }
+
+  #load(first: number, end: number): void {
+    const { bytes, columns } = this.#list;
+    const { start, data } = columns;
+    this.#kernel.bytes.set(bytes.subarray(start[first], start[end]), AT.list);
+    this.#kernel.start.set(start.subarray(first, end + 1));
+    this.#kernel.data.set(data.subarray(first, end));
+  }
+
+  /** Puts the entries in the order of their number of blocks, each number filled up to a multiple of four. */
+  #sort(first: number, count: number): void {
+    const { start, data } = this.#list.columns;
+    const counts = this.#counts.fill(0);
+    for (let i = 0; i < count; i++) {
+      const bytes = (start[first + i + 1] ?? 0) - (data[first + i] ?? 0);
+      const needed = Math.ceil((bytes + PADDING_BYTES) / BLOCK_BYTES);
+      const blocks = this.#isPlain(first + i) && needed <= MAX_BLOCKS ? needed : 0;
+      this.#blocks[i] = blocks;
+      if (blocks === 0) this.#single(first + i, i);
+      else counts[blocks] = (counts[blocks] ?? 0) + 1;
+    }
+    for (let blocks = 1; blocks <= MAX_BLOCKS; blocks++) {
+      const before = this.#ends[blocks - 1] ?? 0;
+      this.#next[blocks] = before;
+      this.#ends[blocks] = before + Math.ceil((counts[blocks] ?? 0) / LANES) * LANES;
+    }
+    this.#number(count);
+  }
+
+  #number(count: number): void {
+    const { order } = this.#kernel;
+    for (let i = 0; i < count; i++) {
+      const blocks = this.#blocks[i] ?? 0;
+      if (blocks === 0) continue;
+      const at = this.#next[blocks] ?? 0;
+      this.#next[blocks] = at + 1;
+      // Who is last in a row of four stands for those that are missing.
+      for (let fill = at; fill === at || fill % LANES !== 0; fill++) order[fill] = i;
+    }
+  }
+
+  #hash(first: number): void {
+    const bias = AT.list - (this.#list.columns.start[first] ?? 0);
+    for (let blocks = 1; blocks <= MAX_BLOCKS; blocks++) {
+      const from = this.#ends[blocks - 1] ?? 0;
+      const to = this.#ends[blocks] ?? 0;
+      if (from < to) this.#kernel.hash(AT.order + 4 * from, AT.order + 4 * to, blocks, bias);
+    }
+  }
+
+  /** Whether what the kernel hashes is what stands in the list. */
+  #isPlain(index: number): boolean {
+    const { flags, template } = this.#list.columns;
+    if (((flags[index] ?? 0) & IMA_FLAG.VIOLATION) !== 0) return false;
+    return this.#list.templates[template[index] ?? 0]?.legacy !== true;
+  }
+
+  /** An entry that is not for the kernel: a violation, a legacy one or a long one. */
+  #single(index: number, place: number): void {
+    const { bytes, columns, templates } = this.#list;
+    const digest = this.#kernel.digests.subarray(8 * place, 8 * place + 8);
+    if (((columns.flags[index] ?? 0) & IMA_FLAG.VIOLATION) !== 0) {
+      digest.fill(-1);
+      this.#kernel.wrong[place] = 0;
+      return;
+    }
+    const legacy = templates[columns.template[index] ?? 0]?.legacy === true;
+    const data = legacy ? legacyHashedData(this.#list, index) : bytes;
+    const start = legacy ? 0 : (columns.data[index] ?? 0);
+    const end = legacy ? data.length : (columns.start[index + 1] ?? 0);
+    this.#sha256.digest(data, start, end);
+    digest.set(this.#sha256.words);
+    this.#sha1.digest(data, start, end);
+    const claimed = (columns.start[index] ?? 0) + 4;
+    const fits = this.#sha1.words.every((word, i) => word === beWord(bytes, claimed + 4 * i));
+    this.#kernel.wrong[place] = fits ? 0 : 1;
+  }
+
+  #noteWrong(first: number, count: number): void {
+    const { wrong } = this.#kernel;
+    for (let i = 0; i < count; i++) {
+      if (wrong[i] === 0) continue;
+      this.#wrongHashes++;
+      this.#firstWrong ??= first + i;
+    }
+  }
+}
+
+function writeWords(words: Int32Array, bytes: Uint8Array): void {
+  for (let i = 0; i < words.length; i++) words[i] = beWord(bytes, 4 * i);
+}
+
+function readWords(words: Int32Array): Uint8Array {
+  const out = new Uint8Array(4 * words.length);
+  const view = new DataView(out.buffer);
+  for (const [i, word] of words.entries()) view.setInt32(4 * i, word);
+  return out;
+}
