@@ -1,4 +1,5 @@
 import type { Finding } from '../core/finding.ts';
+import type { ImaState } from '../core/ima/replay.ts';
 import type { TpmsClockInfo } from '../core/tpm/attest.ts';
 
 /**
@@ -11,6 +12,8 @@ export type Verdict =
       readonly findings: readonly [];
       readonly clock: TpmsClockInfo;
       readonly rebooted: boolean;
+      /** What of the measurement list is proven and judged now, when the policy judges files. */
+      readonly ima?: ImaState;
     }
   | {
       readonly outcome: 'fail';

@@ -4,6 +4,7 @@ import { createHttpServer, type HttpServerOptions } from '../platform/http/serve
 import type { Metrics } from '../platform/metrics.ts';
 import { assignmentRoutes } from './routes/assignments.ts';
 import type { RoutesDeps } from './routes/deps.ts';
+import { digestSetRoutes } from './routes/digest-sets.ts';
 import { draftRoutes } from './routes/draft.ts';
 import { eventRoutes } from './routes/events.ts';
 import { historyRoutes } from './routes/history.ts';
@@ -17,7 +18,15 @@ export async function createVerifierApp(options: VerifierAppOptions, deps: Route
   const app = createHttpServer({ service: 'verifier', ...options });
   await describeApi(app, 'verifier');
   healthRoutes(app, { database: async () => void (await deps.database.pool.query('SELECT 1')) }, metrics);
-  for (const add of [policyRoutes, draftRoutes, assignmentRoutes, trustRoutes, historyRoutes, eventRoutes]) {
+  for (const add of [
+    policyRoutes,
+    digestSetRoutes,
+    draftRoutes,
+    assignmentRoutes,
+    trustRoutes,
+    historyRoutes,
+    eventRoutes,
+  ]) {
     add(app, deps);
   }
   return app;

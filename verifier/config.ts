@@ -21,7 +21,7 @@ export const VerifierSection = Type.Object(
     concurrency: Count(500, 1, 'Attestations at the same time'),
     'concurrent-handshakes': Count(64, 1, 'Of these, those that open a connection'),
     timeout: Duration('10s', 'How long an agent has for its whole answer'),
-    'max-answer-bytes': Count(8 * 1024 * 1024, 4096, 'Longest answer of an agent'),
+    'max-answer-bytes': Count(64 * 1024 * 1024, 4096, 'Longest answer of an agent'),
     lease: Duration('15s', 'After how long another verifier takes over the nodes of one that died'),
     history: Type.Optional(
       Type.Object(
@@ -66,7 +66,7 @@ export function resolveVerifierConfig(section: VerifierSection): VerifierConfig 
     concurrency: section.concurrency ?? 500,
     coldConcurrency: section['concurrent-handshakes'] ?? 64,
     timeoutMs: parseDuration(section.timeout ?? '10s'),
-    maxAnswerBytes: section['max-answer-bytes'] ?? 8 * 1024 * 1024,
+    maxAnswerBytes: section['max-answer-bytes'] ?? 64 * 1024 * 1024,
     leaseMs,
     evidenceEvery: section['keep-evidence-every'] ?? 1,
     history: {

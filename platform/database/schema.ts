@@ -177,6 +177,16 @@ export const nodeTrust = pgTable('node_trust', {
   changedBy: text('changed_by').notNull().default('verifier'),
   note: text('note').notNull().default(''),
   toldEpoch: integer('told_epoch').notNull().default(0),
+  ima: jsonb('ima'),
+});
+
+export const digestSet = pgTable('digest_set', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  bytes: bytea('bytes').notNull(),
+  entries: integer('entries').notNull(),
+  createdAt: instant('created_at').notNull().defaultNow(),
+  createdBy: text('created_by').notNull(),
 });
 
 export const trustEvent = pgTable('trust_event', {

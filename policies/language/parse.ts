@@ -1,13 +1,16 @@
 import { type DocumentSource, parseYaml, refuse } from '../../core/document.ts';
 import { parseDuration } from '../../core/duration.ts';
 import type { ErrorDetail } from '../../core/errors.ts';
+import { IMA_PCR } from '../../core/ima/binary.ts';
 import { digestSize } from '../../core/tpm/constants.ts';
 import type { PcrRule, Policy } from '../policy.ts';
+import { compileIma } from './ima.ts';
 import { PolicyDocument } from './schema.ts';
 
 const MAX_CHARACTERS = 16 * 1024 * 1024;
 const HIGHEST_PCR = 23;
 const MIN_INTERVAL_MS = 1000;
+const AGGREGATED_PCRS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 const MAX_TRUST_MS = 7 * 24 * 3_600_000;
 
 // Any process on the node can reset these two at locality 0, so their values prove nothing.
@@ -26,13 +29,16 @@ export function parsePolicy(text: string, file = 'policy'): Policy {
   const options = { file, code: 'invalid-policy' as const, kind: 'policy', maxCharacters: MAX_CHARACTERS };
   const { value, source } = parseYaml(text, PolicyDocument, options);
   const problems = [...checkFreshness(value, source), ...checkPcrs(value, source)];
+  const ima = value.ima && compileIma(value.ima, source, problems);
   if (problems.length > 0) throw refuse(options, problems);
-  return compile(value);
+  return { ...compile(value), ...(ima ? { ima } : {}) };
 }
 
 function compile(document: PolicyDocument): Policy {
   const rules = Object.entries(document.pcrs.values ?? {}).map(compileRule);
-  const selection = new Set([...parsePcrSet(document.pcrs.require), ...rules.map((rule) => rule.pcr)]);
+  const named = [...parsePcrSet(document.pcrs.require), ...rules.map((rule) => rule.pcr)];
+  // boot_aggregate is the hash of PCR 0 to 9.
+  const selection = new Set(document.ima ? [...named, ...AGGREGATED_PCRS, IMA_PCR] : named);
   return {
     name: document.name,
     description: document.description ?? '',

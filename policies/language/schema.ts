@@ -16,6 +16,54 @@ const PcrRule = Type.Object(
   { additionalProperties: false },
 );
 
+const Glob = Type.String({ minLength: 2, maxLength: 512 });
+const Id = Type.String({ pattern: '^[a-z0-9][a-z0-9.-]{0,63}$' });
+const Globs = Type.Array(Glob, { maxItems: 10_000 });
+
+const ImaRules = Type.Object(
+  {
+    allow: Type.Optional(
+      Type.Array(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' }), {
+        maxItems: 1000,
+        description: 'Ids of digest sets: which bytes may be at which path',
+      }),
+    ),
+    files: Type.Optional(
+      Type.Record(Type.String({ pattern: '^/' }), Type.Array(Digest, { minItems: 1, maxItems: 1000 }), {
+        description: 'A few files more, by path',
+      }),
+    ),
+    match: Type.Optional(
+      Type.Enum(['path', 'anywhere'], { description: 'anywhere: the bytes of a set may be at any path' }),
+    ),
+    exclude: Type.Optional(Globs),
+    violations: Type.Optional(Type.Object({ accept: Globs }, { additionalProperties: false })),
+    keys: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            id: Id,
+            key: Type.String({ maxLength: 16_384, description: 'PEM of a public key or a certificate' }),
+            paths: Type.Array(Glob, { minItems: 1, maxItems: 1000 }),
+          },
+          { additionalProperties: false },
+        ),
+        { maxItems: 100 },
+      ),
+    ),
+    kexec: Type.Optional(
+      Type.Enum(['refuse', 'allow'], { description: 'A kernel that another kernel started without a boot' }),
+    ),
+    buffers: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: '^[^\\s]{1,255}$' }),
+        Type.Union([Type.Literal('any'), Type.Array(Digest, { minItems: 1, maxItems: 1000 })]),
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);
+
 export const PolicyDocument = Type.Object(
   {
     assay: Type.Literal('policy/v1'),
@@ -37,6 +85,7 @@ export const PolicyDocument = Type.Object(
       },
       { additionalProperties: false },
     ),
+    ima: Type.Optional(ImaRules),
   },
   { additionalProperties: false },
 );

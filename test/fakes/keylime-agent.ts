@@ -1,6 +1,7 @@
 import { createHash, createPublicKey } from 'node:crypto';
 import { renderPcrBlob } from '../../core/messages/keylime/pcr-blob.ts';
 import { renderQuoteString } from '../../core/messages/keylime/quote-string.ts';
+import type { MeasuredFiles } from '../../tpm-sim/fleet/measured-files.ts';
 import {
   type PullAnswer,
   PullServer,
@@ -26,6 +27,7 @@ export interface FakeAgentOptions {
 }
 
 const CHANNEL_PCR = 16;
+const IMA_PCR = 10;
 
 /** An agent of the Keylime family (API 2.x, pull) on a TPM in software, over real mTLS on loopback. */
 export class FakeAgent {
@@ -35,6 +37,8 @@ export class FakeAgent {
   answer: Answer;
   /** Bodies of revocation notices. */
   readonly notices: string[] = [];
+  /** What it measured of its files, when it does. */
+  files: MeasuredFiles | undefined;
   /** Requests for quotes so far. */
   quotes = 0;
   readonly #server: PullServer;
@@ -73,7 +77,12 @@ export class FakeAgent {
 
   honest(query: QuoteQuery): PullAnswer {
     const quote = this.quote(query);
-    return success(this.#payloadKey === undefined ? { quote } : { quote, pubkey: this.#payloadKey });
+    const list = query.pcrs.includes(IMA_PCR) ? this.files?.from(query.imaEntry ?? 0) : undefined;
+    return success({
+      quote,
+      ...(this.#payloadKey === undefined ? {} : { pubkey: this.#payloadKey }),
+      ...(list ? { ima_measurement_list: list.text, ima_measurement_list_entry: list.firstEntry } : {}),
+    });
   }
 
   /** Binds the channel and quotes, as an agent does. */

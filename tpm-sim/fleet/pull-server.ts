@@ -12,6 +12,8 @@ export interface TlsIdentity {
 export interface QuoteQuery {
   readonly nonce: string;
   readonly pcrs: readonly number[];
+  /** First entry of the measurement list that is asked for. */
+  readonly imaEntry?: number;
 }
 
 export interface PullAnswer {
@@ -103,5 +105,6 @@ async function reply(
   if (!pathname.endsWith('/quotes/integrity')) return { status: 404, body: '{}' };
   const mask = Number.parseInt(searchParams.get('mask') ?? '0', 16);
   const bitmap = Uint8Array.of(mask & 0xff, (mask >> 8) & 0xff, (mask >> 16) & 0xff);
-  return onQuote({ nonce: searchParams.get('nonce') ?? '', pcrs: pcrsOfBitmap(bitmap) });
+  const imaEntry = Number(searchParams.get('ima_ml_entry') ?? '0');
+  return onQuote({ nonce: searchParams.get('nonce') ?? '', pcrs: pcrsOfBitmap(bitmap), imaEntry });
 }

@@ -5,6 +5,7 @@ import { parseQuoteString } from '../../core/messages/keylime/quote-string.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import type { TpmtPublic } from '../../core/tpm/public.ts';
 import { appraiseQuote, type QuoteAppraisal } from '../../core/tpm/quote.ts';
+import type { MeasurementList } from '../transport/evidence-source.ts';
 import { type ChannelBinding, type ExpectedChannel, evaluateChannel } from './channel.ts';
 
 /** What a node was asked, and by what its answer is judged. */
@@ -32,6 +33,8 @@ export interface StoredEvidence {
   readonly binding: ChannelBinding | null;
   /** As the node sent it; what is not even text of that form stands escaped. */
   readonly quote: string;
+  /** The part of the measurement list that came with it. */
+  readonly ima?: { readonly firstEntry: number; readonly text: string; readonly truncated: boolean };
 }
 
 /** Parses and verifies a quote in Keylime's form; what does not parse is a finding like any other. */
@@ -64,6 +67,15 @@ function parseAndAppraise(
   }
 }
 
+/** More is left out, and said to be: a list can be rebuilt from the node, its verdict cannot. */
+const MAX_LIST_CHARACTERS = 1024 * 1024;
+
+function storedList({ firstEntry, text }: MeasurementList) {
+  // PostgreSQL takes no NUL in JSON.
+  const kept = text.slice(0, MAX_LIST_CHARACTERS).replaceAll('\0', '\\0');
+  return { firstEntry, text: kept, truncated: text.length > MAX_LIST_CHARACTERS };
+}
+
 const QUOTE_FORM = /^[A-Za-z0-9+/=:]*$/;
 const MAX_KEPT_CHARACTERS = 64 * 1024;
 
@@ -71,6 +83,7 @@ export function storedEvidence(
   quote: string,
   request: Omit<QuoteRequest, 'akPublic'>,
   akPublic: Uint8Array,
+  ima?: MeasurementList,
 ): StoredEvidence {
   const kept = quote.slice(0, MAX_KEPT_CHARACTERS);
   return {
@@ -82,5 +95,6 @@ export function storedEvidence(
     channel: request.channel ? toHex(request.channel.value) : null,
     binding: request.channel?.binding ?? null,
     quote: QUOTE_FORM.test(kept) ? kept : printable(kept),
+    ...(ima ? { ima: storedList(ima) } : {}),
   };
 }

@@ -36,6 +36,7 @@ export function attester(options: AttesterOptions): (node: PolledNode) => Promis
     if (judgement.kind === 'fail') return failed(options, node, judgement);
     if (judgement.kind === 'extend') {
       node.clock = judgement.clock;
+      node.ima = judgement.ima;
       node.passes += 1;
     }
     options.results.submit(node, judgement);
@@ -68,6 +69,8 @@ async function failed(options: AttesterOptions, node: PolledNode, failure: Failu
     return delayAfter(options, node, failure);
   }
   node.clock = failure.clock ?? node.clock;
+  // All of it is shown again, whatever was judged before.
+  node.ima = undefined;
   node.trust = { ...node.trust, epoch: end.epoch, standing: end.standing, outcome: 'fail', trustedUntil: 0 };
   if (end.event) onTrustEnded(node, failure, end);
   return delayAfter(options, node, failure);

@@ -31,7 +31,7 @@ export function changesOf(trust: TrustSnapshot, verdict: Extension | Undecided, 
     ...(rebooted ? [eventOf(verdict, 'rebooted', { resetCount: clock.resetCount })] : []),
     ...(outcome === 'fail' && otherVerdict ? [eventOf(verdict, 'reported', {})] : []),
   ];
-  const next = { ...seen, standing: 'passing' as const, nodeVersion: version, clock };
+  const next = { ...seen, standing: 'passing' as const, nodeVersion: version, clock, ima: verdict.ima };
   return {
     history: otherVerdict || rebooted || trust.nodeVersion !== version,
     events,

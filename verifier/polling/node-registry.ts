@@ -52,7 +52,10 @@ export function refreshNode(node: PolledNode, { record, trust }: LoadedNode): bo
   if (moved || !sameRecord) {
     node.trust = trust;
     // What was accepted since and is not stored yet counts, unless somebody made the node begin afresh.
-    if (trust.clock === undefined || moved) node.clock = trust.clock;
+    if (trust.clock === undefined || moved) {
+      node.clock = trust.clock;
+      node.ima = trust.ima;
+    }
   }
   return !sameRecord || moved;
 }

@@ -1,9 +1,13 @@
+import { imaSignatureMemo } from '../../core/ima/verify.ts';
 import type { Database } from '../../platform/database/index.ts';
 import type { Logger } from '../../platform/logging.ts';
+import type { Knowledge } from '../../policies/appraise.ts';
 import { assignedPolicy } from '../../policies/assignment.ts';
+import { DigestSet } from '../../policies/digests/digest-set.ts';
 import { parsePolicy } from '../../policies/language/parse.ts';
 import type { Policy } from '../../policies/policy.ts';
 import { CHANNEL_PCR } from '../domain/channel.ts';
+import { readDigestSet } from '../store/digest-sets.ts';
 import { readAssignments, readPolicy } from '../store/policies.ts';
 
 /** A version of a policy, parsed once and shared by all nodes. */
@@ -20,23 +24,31 @@ export interface AssignedPolicy {
 /** Which policy counts for which node, as the database said when it was last asked. */
 export interface PolicyBook {
   policyFor(node: { readonly id: string; readonly group: string }): AssignedPolicy | undefined;
+  /** The digest sets that policies name, and what is shared between all nodes. */
+  knowledge(): Knowledge;
   /** Reads again; true when the policy of some node may have changed. */
   refresh(): Promise<boolean>;
 }
+
+/** Good results of file signatures, of about 100 bytes each. */
+const SIGNATURES_KEPT = 200_000;
 
 interface Page {
   readonly assignments: ReadonlyMap<string, string>;
   /** The newest version by name. */
   readonly policies: ReadonlyMap<string, AssignedPolicy>;
+  readonly sets: ReadonlyMap<string, DigestSet>;
 }
 
 export function policyBook(database: Database, logger: Logger): PolicyBook {
-  let page: Page = { assignments: new Map(), policies: new Map() };
+  let page: Page = { assignments: new Map(), policies: new Map(), sets: new Map() };
+  const signatures = imaSignatureMemo(SIGNATURES_KEPT);
   return {
     policyFor(node) {
       const name = assignedPolicy(page.assignments, node);
       return name === undefined ? undefined : page.policies.get(name);
     },
+    knowledge: () => ({ sets: page.sets, signatures }),
     async refresh() {
       const next = await readPage(database, page, logger);
       const changed = !samePage(page, next);
@@ -57,7 +69,24 @@ async function readPage(database: Database, before: Page, logger: Logger): Promi
     const found = known?.version === version ? known : await compile(database, name, logger);
     if (found) policies.set(name, found);
   }
-  return { assignments, policies };
+  return { assignments, policies, sets: await readSets(database, policies, before.sets, logger) };
+}
+
+// A set that is missing makes nodes inconclusive, and is looked for again at the next refresh.
+async function readSets(
+  { db }: Database,
+  policies: ReadonlyMap<string, AssignedPolicy>,
+  before: ReadonlyMap<string, DigestSet>,
+  logger: Logger,
+): Promise<ReadonlyMap<string, DigestSet>> {
+  const sets = new Map<string, DigestSet>();
+  for (const id of new Set([...policies.values()].flatMap(({ policy }) => policy.ima?.allow ?? []))) {
+    const bytes = before.has(id) ? undefined : await readDigestSet(db, id);
+    const set = before.get(id) ?? (bytes && DigestSet.parse(bytes));
+    if (set?.id === id) sets.set(id, set);
+    else logger.error({ set: id }, 'a digest set that a policy names is not here');
+  }
+  return sets;
 }
 
 // A document that this release cannot read must not stop the others: its nodes are without a policy.
@@ -79,9 +108,10 @@ function selectionOf({ pcrs: { selection } }: Policy): Pick<AssignedPolicy, 'mas
 }
 
 function samePage(a: Page, b: Page): boolean {
-  const keyOf = ({ assignments, policies }: Page) =>
+  const keyOf = ({ assignments, policies, sets }: Page) =>
     [...assignments]
       .map(([subject, name]) => `${subject}=${name}@${policies.get(name)?.version}`)
+      .concat([...sets.keys()])
       .sort()
       .join();
   return keyOf(a) === keyOf(b);

@@ -10,6 +10,7 @@ import type {
 } from '../../platform/database/schema.ts';
 import type { PinnedPeer } from '../../platform/http/pinned-pool.ts';
 import { type ChannelBinding, channelKeyOf, channelValue, type ExpectedChannel } from '../domain/channel.ts';
+import type { ImaProgress } from '../domain/ima-progress.ts';
 import { NOT_IN_HEAP } from '../scheduler/due-heap.ts';
 import type { Scheduled } from '../scheduler/scheduler.ts';
 import type { Failure } from './judgement.ts';
@@ -43,6 +44,7 @@ export interface TrustSnapshot {
   readonly reasonKey: string;
   readonly policy: string | null;
   readonly clock: TpmsClockInfo | undefined;
+  readonly ima: ImaProgress | undefined;
   /** By this process's clock: to tell events apart, never to decide on trust. */
   readonly trustedUntil: number;
 }
@@ -66,6 +68,8 @@ export interface PolledNode extends Scheduled {
   failures: number;
   /** The clock of the last quote that was accepted, perhaps not stored yet. */
   clock: TpmsClockInfo | undefined;
+  /** The same of its measurement list. */
+  ima: ImaProgress | undefined;
   /** A fail that the database has not taken yet. */
   unrecorded: Failure | undefined;
   /** Since this process took it over. */
@@ -79,6 +83,7 @@ export function polledNode(record: NodeRecord, trust: TrustSnapshot): PolledNode
     identity: undefined,
     failures: 0,
     clock: trust.clock,
+    ima: trust.ima,
     unrecorded: undefined,
     passes: 0,
     due: 0,

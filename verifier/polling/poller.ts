@@ -1,8 +1,10 @@
 import type { Finding } from '../../core/finding.ts';
+import type { ImaState } from '../../core/ima/replay.ts';
 import type { RandomBytes } from '../../core/tpm/seed.ts';
 import { appraise } from '../../policies/appraise.ts';
 import type { Verdict } from '../../policies/verdict.ts';
 import { readQuote, type StoredEvidence, storedEvidence } from '../domain/evidence.ts';
+import { imaProgress, imaStateOf, readMeasurementList } from '../domain/ima-progress.ts';
 import { makeNonce } from '../domain/nonce.ts';
 import { effectOf } from '../domain/transition.ts';
 import type { EvidenceSource } from '../transport/evidence-source.ts';
@@ -54,33 +56,61 @@ async function attest(
   node.identity ??= identityOf(node.record);
   const { identity } = node;
   if (!identity) return undecided(basis, 'node.identity', 'the node registered without a TLS certificate');
-  const { bank } = assigned.policy.pcrs;
-  const nonce = makeNonce(options.randomBytes);
-  const { apiVersion, akPublic } = node.record;
-  const reportKey = identity.binding === 'reported-key';
-  const answer = await options.source.ask(identity.peer, {
-    ...{ nonce, mask: assigned.mask, apiVersion, reportKey },
-  });
-  if (!answer.came) return { ...basis, kind: 'undecided', findings: [answer.finding] };
-  const channel = identity.channel(bank, answer.publicKey);
-  if (!channel) return undecided(basis, 'node.answer', 'the agent did not say which key its quote binds');
-  const request = { nonce, bank, pcrs: assigned.pcrs, akPublic: identity.akPublic, channel };
-  const quote = readQuote(answer.quote, request);
-  const evidence = storedEvidence(answer.quote, request, akPublic);
-  const history = node.clock ? { clock: node.clock } : {};
-  const verdict = (options.appraise ?? appraise)(assigned.policy, { quote }, history);
-  const judgement = judge(basis, assigned, verdict, evidence, node.passes);
+  const known = assigned.policy.ima && imaStateOf(node.ima, assigned);
+  const asked = { node, identity, assigned, basis };
+  const first = await askOnce(options, asked, known);
+  const judgement = known && lacksEntries(first) ? await askOnce(options, asked, undefined) : first;
   if (judgement.kind !== 'extend' || !basis.record.previousContact) return judgement;
   return refuseClone(options, judgement, assigned, identity);
 }
 
+interface Asked {
+  readonly node: PolledNode;
+  readonly identity: NodeIdentity;
+  readonly assigned: AssignedPolicy;
+  readonly basis: Basis;
+}
+
+/** @param known what of the measurement list is known: the rest is asked for */
+async function askOnce(
+  options: PollerOptions,
+  { node, identity, assigned, basis }: Asked,
+  known: ImaState | undefined,
+): Promise<Judgement> {
+  const { policy, pcrs, mask } = assigned;
+  const { bank } = policy.pcrs;
+  const nonce = makeNonce(options.randomBytes);
+  const { apiVersion, akPublic } = node.record;
+  const reportKey = identity.binding === 'reported-key';
+  const answer = await options.source.ask(identity.peer, {
+    ...{ nonce, mask, apiVersion, reportKey },
+    ...(policy.ima ? { imaFrom: known?.entries ?? 0 } : {}),
+  });
+  if (!answer.came) return { ...basis, kind: 'undecided', findings: [answer.finding] };
+  const channel = identity.channel(bank, answer.publicKey);
+  if (!channel) return undecided(basis, 'node.answer', 'the agent did not say which key its quote binds');
+  const request = { nonce, bank, pcrs, akPublic: identity.akPublic, channel };
+  const quote = readQuote(answer.quote, request);
+  const evidence = storedEvidence(answer.quote, request, akPublic, answer.ima);
+  const history = { ...(node.clock ? { clock: node.clock } : {}), ...(known ? { ima: known } : {}) };
+  const shown = { quote, ...(answer.ima ? { ima: readMeasurementList(answer.ima) } : {}) };
+  const verdict = (options.appraise ?? appraise)(policy, shown, history, options.policies.knowledge());
+  return judge(basis, assigned, verdict, evidence, node.passes);
+}
+
+/** The node began a new list, or shows another part than was asked for: all of it is looked at. */
+function lacksEntries(judgement: Judgement): boolean {
+  return judgement.kind === 'undecided' && judgement.findings.some(({ rule }) => rule === 'ima.prefix');
+}
+
 function judge(
   basis: Basis,
-  { policy }: AssignedPolicy,
+  assigned: AssignedPolicy,
   verdict: Verdict,
   evidence: StoredEvidence,
   passNumber: number,
 ): Judgement {
+  const { policy } = assigned;
   if (verdict.outcome === 'inconclusive') return { ...basis, kind: 'undecided', findings: verdict.findings };
   const { findings } = verdict;
   if (verdict.outcome === 'fail') {
@@ -97,13 +127,22 @@ function judge(
     throw new TypeError('a policy that reports judged evidence without a clock');
   }
   const { clock, rebooted } = verdict;
-  return extension(basis, policy, { outcome: 'pass', findings, clock, rebooted, evidence, passNumber });
+  const ima = verdict.ima ? { ima: imaProgress(verdict.ima, assigned) } : {};
+  return extension(basis, policy, {
+    outcome: 'pass',
+    findings,
+    clock,
+    rebooted,
+    evidence,
+    passNumber,
+    ...ima,
+  });
 }
 
 function extension(
   basis: Basis,
   policy: AssignedPolicy['policy'],
-  found: Pick<Extension, 'outcome' | 'findings' | 'clock' | 'rebooted' | 'evidence' | 'passNumber'>,
+  found: Pick<Extension, 'outcome' | 'findings' | 'clock' | 'rebooted' | 'evidence' | 'passNumber' | 'ima'>,
 ): Extension {
   return { ...basis, ...found, kind: 'extend', trustForMs: policy.freshness.trustForMs };
 }

@@ -151,6 +151,7 @@ export class ResultWriter {
         clock: extension ? String(extension.clock.clock) : null,
         resets: extension?.clock.resetCount ?? null,
         restarts: extension?.clock.restartCount ?? null,
+        ima: extension?.ima ?? null,
         evidence: extension && this.#keeps(extension, history) ? extension.evidence : null,
       },
     ];

@@ -3,6 +3,7 @@ import { Instant } from '../../core/messages/common.ts';
 import { actorOf } from '../../platform/http/principal.ts';
 import type { App } from '../../platform/http/server.ts';
 import { parsePolicy } from '../../policies/language/parse.ts';
+import { missingDigestSets, unknownSets } from '../store/digest-sets.ts';
 import { addPolicy, listPolicies, readPolicy, unknownPolicy } from '../store/policies.ts';
 import type { RoutesDeps } from './deps.ts';
 
@@ -37,7 +38,9 @@ export function policyRoutes(app: App, { database }: RoutesDeps): void {
       },
     },
     async ({ body: { document }, principal }) => {
-      const { name } = parsePolicy(document);
+      const { name, ima } = parsePolicy(document);
+      const missing = await missingDigestSets(database.db, ima?.allow ?? []);
+      if (missing.length > 0) throw unknownSets(missing);
       return database.transaction((tx) => addPolicy(tx, { name, document }, actorOf(principal)));
     },
   );

@@ -6,6 +6,7 @@ import type {
   Standing,
   StoredFinding,
 } from '../../platform/database/schema.ts';
+import type { ImaProgress } from '../domain/ima-progress.ts';
 import { reasonKeyOf } from '../domain/reasons.ts';
 import type { NodeRecord, TrustSnapshot } from '../polling/polled-node.ts';
 
@@ -39,13 +40,14 @@ interface Row {
   readonly tpm_clock: string | null;
   readonly tpm_reset_count: string | null;
   readonly tpm_restart_count: string | null;
+  readonly ima: ImaProgress | null;
   readonly trust_left_ms: number | null;
 }
 
 const SELECT = `
 SELECT n.id, n.version, n.alias, n.group_name, n.shard, n.api_version, n.contact_host, n.contact_port, n.ak_public,
        n.tls_certificate, n.previous_contact, n.protocol, t.epoch, t.standing, t.node_version, t.outcome, t.reasons,
-       t.policy_name || '@' || t.policy_version AS policy, t.tpm_clock, t.tpm_reset_count, t.tpm_restart_count,
+       t.policy_name || '@' || t.policy_version AS policy, t.tpm_clock, t.tpm_reset_count, t.tpm_restart_count, t.ima,
        (extract(epoch FROM t.trusted_until - now()) * 1000)::float8 AS trust_left_ms
 FROM node n LEFT JOIN node_trust t ON t.node_id = n.id
 WHERE n.admission = 'admitted' AND coalesce(t.standing, 'unknown') <> 'banned'`;
@@ -112,6 +114,7 @@ function trustOf(row: Row, trustedUntil: number): TrustSnapshot {
     clock: known
       ? { clock: BigInt(clock), resetCount: Number(resets), restartCount: Number(restarts), safe: true }
       : undefined,
+    ima: row.ima ?? undefined,
     trustedUntil,
   };
 }

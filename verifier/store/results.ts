@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type { Finding } from '../../core/finding.ts';
 import type { Database, Transaction } from '../../platform/database/index.ts';
 import type { StoredEvidence } from '../domain/evidence.ts';
+import type { ImaProgress } from '../domain/ima-progress.ts';
 import { appendTrustEvents, type NewTrustEvent } from './trust-events.ts';
 
 /** A verdict that does not end trust, as one row of a batch. Names are the statement's. */
@@ -23,6 +24,7 @@ export interface ResultRow {
   readonly clock: string | null;
   readonly resets: number | null;
   readonly restarts: number | null;
+  readonly ima: ImaProgress | null;
   /** Worth an entry in the history. */
   readonly history: boolean;
   /** Null: the evidence is not kept. */
@@ -36,7 +38,7 @@ WITH input AS MATERIALIZED (
   SELECT * FROM json_to_recordset($1::json) AS r (
     id uuid, version int, epoch int, shard int, fence bigint, outcome text, reasons jsonb, policy text,
     policy_version int, elapsed_ms float8, trust_ms float8, clock numeric, resets bigint, restarts bigint,
-    history boolean, evidence jsonb)
+    history boolean, evidence jsonb, ima jsonb)
 ), held AS MATERIALIZED (
   SELECT p.shard FROM poll_shard p JOIN (SELECT DISTINCT shard, fence FROM input) i
     ON p.shard = i.shard AND p.fence = i.fence
@@ -47,11 +49,11 @@ WITH input AS MATERIALIZED (
   JOIN node n ON n.id = i.id AND n.version = i.version AND n.admission = 'admitted'
 ), written AS (
   INSERT INTO node_trust AS t (node_id, epoch, standing, node_version, trusted_until, outcome, reasons, judged_at,
-    passed_at, passes, policy_name, policy_version, tpm_clock, tpm_reset_count, tpm_restart_count)
+    passed_at, passes, policy_name, policy_version, tpm_clock, tpm_reset_count, tpm_restart_count, ima)
   SELECT id, epoch, CASE WHEN trust_ms IS NULL THEN 'unknown' ELSE 'passing' END,
     CASE WHEN trust_ms IS NULL THEN 0 ELSE version END, asked_at + trust_ms * interval '1 millisecond', outcome,
     reasons, asked_at, CASE WHEN outcome = 'pass' THEN asked_at END, (outcome = 'pass')::int, policy, policy_version,
-    clock, resets, restarts
+    clock, resets, restarts, ima
   FROM live ORDER BY id
   ON CONFLICT (node_id) DO UPDATE SET
     standing = CASE WHEN excluded.trusted_until IS NULL THEN t.standing ELSE 'passing' END,
@@ -63,6 +65,7 @@ WITH input AS MATERIALIZED (
     tpm_clock = coalesce(excluded.tpm_clock, t.tpm_clock),
     tpm_reset_count = coalesce(excluded.tpm_reset_count, t.tpm_reset_count),
     tpm_restart_count = coalesce(excluded.tpm_restart_count, t.tpm_restart_count),
+    ima = CASE WHEN excluded.trusted_until IS NULL THEN t.ima ELSE excluded.ima END,
     changed_at = CASE WHEN excluded.trusted_until IS NOT NULL AND t.standing <> 'passing' THEN now() ELSE t.changed_at END,
     changed_by = CASE WHEN excluded.trusted_until IS NOT NULL AND t.standing <> 'passing' THEN 'verifier' ELSE t.changed_by END,
     note = CASE WHEN excluded.trusted_until IS NOT NULL AND t.standing <> 'passing' THEN '' ELSE t.note END

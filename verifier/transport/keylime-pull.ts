@@ -1,7 +1,7 @@
 import type { Finding } from '../../core/finding.ts';
 import { PeerError, type PinnedAnswer, type PinnedPool } from '../../platform/http/pinned-pool.ts';
 import { peerFinding } from '../domain/reasons.ts';
-import type { EvidenceAnswer, EvidenceRequest, EvidenceSource } from './evidence-source.ts';
+import type { EvidenceAnswer, EvidenceRequest, EvidenceSource, MeasurementList } from './evidence-source.ts';
 
 export interface KeylimePullOptions {
   readonly pool: Pick<PinnedPool, 'request' | 'drop'>;
@@ -31,24 +31,41 @@ export function keylimePull({ pool, timeoutMs, maxBytes }: KeylimePullOptions): 
   };
 }
 
-function pathOf({ nonce, mask, apiVersion, reportKey }: EvidenceRequest): string {
+function pathOf({ nonce, mask, apiVersion, reportKey, imaFrom = 0 }: EvidenceRequest): string {
   const version = API_VERSION.test(apiVersion) ? apiVersion : OLDEST;
   // Not what it sounds like: 0 adds the key.
   const partial = reportKey ? 0 : 1;
-  return `/v${version}/quotes/integrity?nonce=${nonce}&mask=${mask}&partial=${partial}&ima_ml_entry=0`;
+  return `/v${version}/quotes/integrity?nonce=${nonce}&mask=${mask}&partial=${partial}&ima_ml_entry=${imaFrom}`;
 }
 
 /** Checked by hand: a schema validator would cost more than the signature. Nothing but what the quote signs is read. */
-function readAnswer({ status, body }: PinnedAnswer, { reportKey }: EvidenceRequest): EvidenceAnswer {
+function readAnswer({ status, body }: PinnedAnswer, request: EvidenceRequest): EvidenceAnswer {
   if (status !== 200) return { came: false, finding: unusable(`answered with status ${status}`) };
   const results = resultsIn(body);
   const quote = member(results, 'quote');
   if (typeof quote !== 'string') {
     return { came: false, finding: unusable('answered with something else than a quote in JSON') };
   }
-  const publicKey = reportKey ? member(results, 'pubkey') : undefined;
-  if (typeof publicKey !== 'string' || publicKey.length > MAX_KEY_CHARACTERS) return { came: true, quote };
-  return { came: true, quote, publicKey };
+  const ima = request.imaFrom === undefined ? undefined : listIn(results);
+  const publicKey = request.reportKey ? keyIn(results) : undefined;
+  return {
+    came: true,
+    quote,
+    ...(publicKey === undefined ? {} : { publicKey }),
+    ...(ima === undefined ? {} : { ima }),
+  };
+}
+
+function keyIn(results: unknown): string | undefined {
+  const key = member(results, 'pubkey');
+  return typeof key === 'string' && key.length <= MAX_KEY_CHARACTERS ? key : undefined;
+}
+
+function listIn(results: unknown): MeasurementList | undefined {
+  const text = member(results, 'ima_measurement_list');
+  const entry = member(results, 'ima_measurement_list_entry') ?? 0;
+  if (typeof text !== 'string' || typeof entry !== 'number') return undefined;
+  return Number.isSafeInteger(entry) && entry >= 0 ? { text, firstEntry: entry } : undefined;
 }
 
 function resultsIn(body: Buffer): unknown {

@@ -128,6 +128,7 @@ describe('a batch of results', () => {
         clock: '5',
         resets: 1,
         restarts: 0,
+        ima: null,
         history: true,
         evidence: null,
       },
@@ -299,7 +300,7 @@ describe('a fail', () => {
         clock: '5',
         resets: 1,
       },
-      ...{ restarts: 0, history: false, evidence: null },
+      ...{ restarts: 0, ima: null, history: false, evidence: null },
     };
     const pass = () => writeResults(database(), rows[0]?.owner ?? '', () => ({ rows: [row], events: [] }));
     await Promise.all([pass(), pass(), fail(), pass(), fail(), pass()]);

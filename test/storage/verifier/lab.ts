@@ -1,4 +1,5 @@
 import { hash, randomBytes } from 'node:crypto';
+import type { Finding } from '../../../core/finding.ts';
 import { nodeIdOf, shardOf } from '../../../core/identity.ts';
 import { spkiOf } from '../../../core/tpm/key.ts';
 import type { PreviousContact } from '../../../platform/database/schema.ts';
@@ -165,8 +166,20 @@ ${rules.length > 0 ? `  values:\n${rules.join('')}` : ''}`;
     });
   }
 
-  attest(id: string) {
-    return attestOnce(this.database, id, ATTEST_MS);
+  /** The verdict of a poll from now on. The scheduler may come first, and a ban ends polling: then its verdict. */
+  async attest(id: string) {
+    try {
+      return await attestOnce(this.database, id, ATTEST_MS);
+    } catch (error) {
+      const { rows } = await this.database.pool.query<{ outcome: string; reasons: Finding[] }>(
+        `SELECT v.outcome, v.reasons FROM verdict v JOIN node_trust t ON t.node_id = v.node_id
+         WHERE v.node_id = $1 AND t.standing = 'banned' ORDER BY v.id DESC LIMIT 1`,
+        [id],
+      );
+      const [banning] = rows;
+      if (banning) return banning;
+      throw error;
+    }
   }
 
   async trust(id: string): Promise<TrustRow> {

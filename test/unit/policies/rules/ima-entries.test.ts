@@ -21,6 +21,7 @@ const policy: ImaPolicy = {
   exclude: [],
   acceptedViolations: [],
   keys: [],
+  kexec: false,
   buffers: new Map(),
 };
 

@@ -20,7 +20,11 @@ function bench(judgements: readonly Judgement[], changes: Partial<AttesterOption
       if (!next) throw new Error('polled too often');
       return next;
     },
-    policies: { policyFor: () => undefined, refresh: async () => false },
+    policies: {
+      policyFor: () => undefined,
+      refresh: async () => false,
+      knowledge: () => ({ sets: new Map() }),
+    },
     results: {
       submit: (_node, result) => log.push(`submit ${result.kind}`),
       discard: () => log.push('discard'),

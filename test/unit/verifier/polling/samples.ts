@@ -35,5 +35,5 @@ export const FAILURE: Failure = {
 
 export const TRUSTED: TrustSnapshot = {
   ...({ epoch: 4, standing: 'passing', nodeVersion: 2, outcome: 'pass' } as const),
-  ...{ reasonKey: '', policy: 'p@1', clock: CLOCK, trustedUntil: NOW + 1000 },
+  ...{ reasonKey: '', policy: 'p@1', clock: CLOCK, ima: undefined, trustedUntil: NOW + 1000 },
 };

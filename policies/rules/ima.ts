@@ -1,0 +1,157 @@
+import { toHex } from '../../core/bytes/encoding.ts';
+import type { Finding } from '../../core/finding.ts';
+import { IMA_PCR } from '../../core/ima/binary.ts';
+import { checkBootAggregate } from '../../core/ima/boot-aggregate.ts';
+import { imaEntry } from '../../core/ima/entry.ts';
+import { ImaKeyring } from '../../core/ima/key.ts';
+import type { ImaList } from '../../core/ima/list.ts';
+import { type ImaState, imaStart, replayIma } from '../../core/ima/replay.ts';
+import { type ImaSignatureMemo, verifyImaSignature } from '../../core/ima/verify.ts';
+import type { VerifiedQuote } from '../../core/tpm/quote.ts';
+import type { DigestSet } from '../digests/digest-set.ts';
+import type { ImaPolicy } from '../ima-policy.ts';
+import { evaluateImaEntries, type ImaCounts, type SignedBy } from './ima-entries.ts';
+
+/** A part of a node's measurement list as it came; nothing in it is proven. */
+export interface ImaEvidence {
+  readonly list: ImaList;
+  /** Number of its first entry in the whole list of this boot. */
+  readonly firstEntry: number;
+}
+
+/** A list came that is none. */
+export interface BrokenList {
+  readonly problem: Finding;
+}
+
+export interface ImaInput {
+  readonly policy: ImaPolicy;
+  readonly quote: VerifiedQuote;
+  /** Absent when none came. */
+  readonly evidence: ImaEvidence | BrokenList | undefined;
+  /** What was proven and judged before, in this boot and under this version of the policy. */
+  readonly before: ImaState | undefined;
+  readonly known?: readonly DigestSet[];
+  readonly memo?: ImaSignatureMemo;
+}
+
+export interface ImaEvaluation {
+  readonly findings: readonly Finding[];
+  /** Why nothing can be said: what came does not join what is known. The whole list is to be asked for. */
+  readonly undecided?: Finding;
+  /** What is proven and judged now. Kept only when the whole verdict is a pass: else all is shown and judged again. */
+  readonly state?: ImaState;
+  readonly counts?: ImaCounts;
+}
+
+/**
+ * Judges a measurement list against the quoted PCR 10: the entries that the quote covers are the node's, in their
+ * order and complete; those behind them wait for the next quote (rule `ima.prefix`).
+ */
+export function evaluateIma(input: ImaInput): ImaEvaluation {
+  const { policy, quote, evidence, before, known, memo } = input;
+  const quoted = quote.pcrs.get(IMA_PCR);
+  if (!quoted || !evidence) return { findings: [required(quoted === undefined)] };
+  if ('problem' in evidence) return { findings: [evidence.problem] };
+  const { list, firstEntry } = evidence;
+  const start = firstEntry === 0 ? imaStart([quote.bank]) : before;
+  if (!start || start.entries !== firstEntry)
+    return { findings: [], undecided: gap(firstEntry, start?.entries ?? 0) };
+  const replay = replayIma(list, start, new Map([[quote.bank, quoted]]));
+  if (replay.covered === undefined)
+    return { findings: [noPrefix(list, firstEntry, replay.state, quote.bank, quoted)] };
+  const lost = (before?.entries ?? 0) - replay.state.entries;
+  if (lost > 0) return { findings: [shorter(replay.state.entries, before?.entries ?? 0)] };
+  const isSigned = signedBy(policy, memo);
+  const result = evaluateImaEntries({
+    ...{ policy, list, from: 0, to: replay.covered },
+    ...(isSigned ? { isSigned } : {}),
+    ...(known ? { known } : {}),
+  });
+  const aggregates = evaluateAggregates(policy, quote, list, firstEntry, result.aggregates);
+  return { findings: [...aggregates, ...result.findings], state: replay.state, counts: result.counts };
+}
+
+/** Rule `ima.aggregate`: the list is of this boot, whose PCRs are quoted; a second one says that kexec was used. */
+function evaluateAggregates(
+  { kexec }: ImaPolicy,
+  { bank, pcrs }: VerifiedQuote,
+  list: ImaList,
+  firstEntry: number,
+  indexes: readonly number[],
+): Finding[] {
+  const tell = (message: string): Finding => ({ rule: 'ima.aggregate', pcr: IMA_PCR, message });
+  const missing = firstEntry === 0 && list.length > 0 && indexes[0] !== 0;
+  const findings = missing ? [tell('the list does not begin with boot_aggregate: it is not of a boot')] : [];
+  for (const index of indexes) {
+    const entry = firstEntry + index;
+    const { digest } = imaEntry(list, index);
+    const result = checkBootAggregate(digest, new Map([[bank, pcrs]]));
+    if (result.verdict === 'differs') {
+      findings.push(
+        tell(
+          `boot_aggregate (entry ${entry}) is not the hash of the quoted PCR 0 to 9: the list is of another boot`,
+        ),
+      );
+    } else if (result.verdict === 'unknown') {
+      findings.push(
+        tell(
+          `boot_aggregate (entry ${entry}) cannot be compared with the quote: ${result.missing}; boot the node with ima_hash=${bank}`,
+        ),
+      );
+    }
+    if (entry > 0 && !kexec) {
+      findings.push(
+        tell(
+          `a second boot_aggregate (entry ${entry}): another kernel was started by kexec, which the policy refuses`,
+        ),
+      );
+    }
+  }
+  return findings;
+}
+
+/** Rule `ima.keys`: a signature counts for the paths that its key is scoped to, and for no others. */
+function signedBy({ keys }: ImaPolicy, memo: ImaSignatureMemo | undefined): SignedBy | undefined {
+  if (keys.length === 0) return undefined;
+  const ring = new ImaKeyring(keys.map(({ key }) => key));
+  return (list, index) => {
+    const entry = imaEntry(list, index);
+    const result = verifyImaSignature(entry, ring, memo);
+    if (result.verdict !== 'good') return false;
+    const { fingerprint } = result.key;
+    const rules = keys.filter(({ key }) => key.fingerprint === fingerprint);
+    return rules.some(({ paths }) => paths.some((glob) => glob.matches(entry.name)));
+  };
+}
+
+function required(noPcr: boolean): Finding {
+  const what = noPcr ? `PCR ${IMA_PCR} was not quoted` : 'the node sent no measurement list';
+  return {
+    rule: 'ima.required',
+    pcr: IMA_PCR,
+    message: `${what}, and the policy judges the files that the node uses; boot it with an IMA policy, such as ima_policy=tcb`,
+  };
+}
+
+function gap(first: number, known: number): Finding {
+  const message = `the list begins at entry ${first}, entries up to ${known} are known: what is between them was not shown`;
+  return { rule: 'ima.prefix', pcr: IMA_PCR, message };
+}
+
+function noPrefix(
+  list: ImaList,
+  first: number,
+  { pcrs }: ImaState,
+  bank: string,
+  quoted: Uint8Array,
+): Finding {
+  const replayed = [...pcrs.values()].map(toHex).join();
+  const message = `no prefix of the list (${list.length} entries from ${first}) gives the quoted PCR ${IMA_PCR} ${toHex(quoted)} of bank ${bank}; all of it gives ${replayed}: entries were changed, left out, or put in`;
+  return { rule: 'ima.prefix', pcr: IMA_PCR, message };
+}
+
+function shorter(now: number, before: number): Finding {
+  const message = `the list has ${now} entries under this quote, it had ${before} before in the same boot`;
+  return { rule: 'ima.prefix', pcr: IMA_PCR, message };
+}

@@ -1,0 +1,49 @@
+import { hash } from 'node:crypto';
+import { concat } from '../../core/bytes/writer.ts';
+import type { SoftwareTpm } from './software-tpm.ts';
+
+const IMA_PCR = 10;
+const TEMPLATE = 'ima-ng';
+
+/** As much of the kernel's IMA as a verifier sees: measures into PCR 10, and keeps the list as text. */
+export class MeasuredFiles {
+  readonly #tpm: SoftwareTpm;
+  readonly #lines: string[] = [];
+
+  constructor(tpm: SoftwareTpm) {
+    this.#tpm = tpm;
+    const values = tpm.quote(Buffer.from('aggregate'), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).values.get('sha256');
+    const aggregate = hash('sha256', concat(...(values?.values() ?? [])), 'buffer');
+    this.#measure('boot_aggregate', aggregate);
+  }
+
+  get length(): number {
+    return this.#lines.length;
+  }
+
+  /** A file was used: its path and its SHA-256. */
+  use(path: string, content: string): void {
+    this.#measure(path, hash('sha256', content, 'buffer'));
+  }
+
+  /** Lines from `entry` on; from the first when there are not as many. */
+  from(entry: number): { readonly text: string; readonly firstEntry: number } {
+    const firstEntry = entry <= this.#lines.length ? entry : 0;
+    const lines = this.#lines.slice(firstEntry);
+    return { text: lines.map((line) => `${line}\n`).join(''), firstEntry };
+  }
+
+  /** The ima-ng template: each field with its length before it. */
+  #measure(path: string, digest: Uint8Array): void {
+    const data = concat(field(concat(Buffer.from('sha256:\0'), digest)), field(Buffer.from(`${path}\0`)));
+    this.#tpm.extend(IMA_PCR, hash('sha256', data, 'buffer'));
+    const hex = Buffer.from(digest).toString('hex');
+    this.#lines.push(`${IMA_PCR} ${hash('sha1', data)} ${TEMPLATE} sha256:${hex} ${path}`);
+  }
+}
+
+function field(content: Uint8Array): Uint8Array {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(content.length);
+  return concat(length, content);
+}
