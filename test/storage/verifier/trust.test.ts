@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { equalBytes } from '../../../core/bytes/encoding.ts';
 import { appraise, type Evidence } from '../../../policies/appraise.ts';
 import { SoftwareTpm } from '../../../tpm-sim/fleet/software-tpm.ts';
+import { attestOnce } from '../../../verifier/attest-once.ts';
 import { banNode, unbanNode } from '../../../verifier/store/bans.ts';
 import { success } from '../../fakes/keylime-agent.ts';
 import { useDatabase } from '../support/database.ts';
@@ -38,7 +39,7 @@ describe('a rule of the policy that fails', () => {
       reasons: [{ rule: 'pcr.value', pcr: 1 }],
     });
     const asked = agent.quotes;
-    await expect(lab.attest(id)).rejects.toThrow(/is banned/);
+    await expect(attestOnce(database(), id, 5000)).rejects.toThrow(/is banned/);
     await lab.policy({});
     await sleep(300);
     expect(agent.quotes).toBe(asked);
@@ -233,7 +234,7 @@ describe('people', () => {
       answered = true;
       return agent.honest(query);
     };
-    await expect(lab.attest(id)).rejects.toThrow(/is banned/);
+    await expect(attestOnce(database(), id, 5000)).rejects.toThrow(/is banned/);
     await until('the late answer', () => answered);
     await sleep(200);
     expect(await lab.trust(id)).toMatchObject({ epoch: 1, standing: 'banned' });
