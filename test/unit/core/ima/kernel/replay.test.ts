@@ -6,9 +6,10 @@ import { parseImaList } from '../../../../../core/ima/binary.ts';
 import { imaKernel } from '../../../../../core/ima/kernel/kernel.ts';
 import { CHUNK_BYTES, CHUNK_ENTRIES } from '../../../../../core/ima/kernel/layout.ts';
 import { kernelModule } from '../../../../../core/ima/kernel/module.ts';
-import { replayImaFast } from '../../../../../core/ima/kernel/replay.ts';
+import { kernelReplay } from '../../../../../core/ima/kernel/replay.ts';
 import type { ImaList } from '../../../../../core/ima/list.ts';
 import { type ImaState, imaStart, replayIma } from '../../../../../core/ima/replay.ts';
+import { replayImaPlain } from '../../../../../core/ima/replay-plain.ts';
 import type { HashName } from '../../../../../core/tpm/constants.ts';
 import { binaryList, boot, bootNames, entryBytes, field, u32le, unhex, utf8 } from '../vectors.ts';
 
@@ -48,15 +49,17 @@ function legacyBytes(seed: number, nameBytes: number): Uint8Array {
 }
 
 function same(list: ImaList, from: ImaState, quoted: Quoted) {
-  const expected = replayIma(list, from, quoted);
-  expect(replayImaFast(list, from, quoted)).toEqual(expected);
+  const expected = replayImaPlain(list, from, quoted);
+  expect(kernelReplay(list, from, quoted, 'template-hash')).toEqual(expected);
   return expected;
 }
 
 /** The quote that covers `count` entries. */
 function quoteOf(list: ImaList, from: ImaState, count: number): Quoted {
   const bytes = list.bytes.subarray(0, list.columns.start[count]);
-  return quotedAs(replayIma(parseImaList(bytes), from, NEVER).state.pcrs.get('sha256') ?? new Uint8Array());
+  return quotedAs(
+    replayImaPlain(parseImaList(bytes), from, NEVER).state.pcrs.get('sha256') ?? new Uint8Array(),
+  );
 }
 
 const kind = fc.constantFrom<Item['kind'][]>(
@@ -158,21 +161,28 @@ describe('the kernel and its twin answer alike', () => {
     expect(same(list, imaStart(['sha256']), NEVER)).toMatchObject({ wrongHashes: 10, firstWrongHash: 50 });
   });
 
-  test('other banks, several banks and other rules are the twin itself', () => {
+  test('other banks, several banks and other rules are left to the twin, and so are short lists', () => {
     const list = parseImaList(binaryList('direct-clean-1'));
     const { pcrs } = boot('direct-clean-1');
     const both = new Map([
       ['sha1', unhex(pcrs.sha1?.['10'] ?? '')],
       ['sha256', unhex(pcrs.sha256?.['10'] ?? '')],
     ] as const);
-    expect(replayImaFast(list, imaStart(both.keys()), both).covered).toBe(81);
-    const sha1 = new Map([['sha1', both.get('sha1') ?? new Uint8Array()]] as const);
-    expect(replayImaFast(list, imaStart(['sha1']), sha1).covered).toBe(81);
-    const padded = replayIma(list, imaStart(['sha256']), NEVER, 'padded-sha1').state.pcrs;
-    expect(replayImaFast(list, imaStart(['sha256']), padded, 'padded-sha1').covered).toBe(81);
-    const sha256List = { ...list, hash: 'sha256' as const };
-    same(sha256List, imaStart(['sha256']), NEVER);
-    expect(() => replayImaFast(list, imaStart(['sha256']), quotedAs(new Uint8Array(20)))).toThrow(RangeError);
+    const sha1 = new Map([['sha1', unhex(pcrs.sha1?.['10'] ?? '')]] as const);
+    const padded = replayImaPlain(list, imaStart(['sha256']), NEVER, 'padded-sha1').state.pcrs;
+    const short = parseImaList(list.bytes.subarray(0, list.columns.start[31]));
+    const start = imaStart(['sha256']);
+    for (const [left, from, quoted, rule] of [
+      [list, imaStart(both.keys()), both, 'template-hash'],
+      [list, imaStart(['sha1']), sha1, 'template-hash'],
+      [list, start, padded, 'padded-sha1'],
+      [{ ...list, hash: 'sha256' as const }, start, NEVER, 'template-hash'],
+      [short, start, quoteOf(short, start, 31), 'template-hash'],
+    ] as const) {
+      expect(kernelReplay(left, from, quoted, rule)).toBeUndefined();
+      expect(replayIma(left, from, quoted, rule).covered).toBe(quoted === NEVER ? undefined : left.length);
+    }
+    expect(() => replayIma(list, imaStart(['sha256']), quotedAs(new Uint8Array(20)))).toThrow(RangeError);
   });
 });
 
