@@ -50,6 +50,7 @@ export async function nodePki() {
   );
   return {
     root: root.certificate,
+    rootKey: root.privateKey,
     issuing: issuingCa,
     nodeCa,
     nodeKey: key,
