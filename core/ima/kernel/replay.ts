@@ -10,8 +10,8 @@ import { AT, CHUNK_BYTES, CHUNK_ENTRIES, LANES, MAX_BLOCKS } from './layout.ts';
 const BLOCK_BYTES = 64;
 /** The bit behind a message and its length. */
 const PADDING_BYTES = 9;
-/** Below this a list is replayed before the kernel has its data. */
-const WORTH_ENTRIES = 32;
+/** Below this the plain replay is done before the kernel has its data. */
+const WORTH_ENTRIES = 8;
 
 /**
  * What replayImaPlain answers, several times as fast, for what nearly all machines send: a list with SHA-1 template
@@ -32,16 +32,21 @@ export function kernelReplay(
   return kernel && new KernelReplay(kernel, list).run(from, start, expected);
 }
 
+/** Made once: a poll with a few new entries should not make it again. */
+const WORK = {
+  /** For each entry of a chunk, how many blocks it has; 0 for those that are not for the kernel. */
+  blocks: new Uint8Array(CHUNK_ENTRIES),
+  /** For each number of blocks: how many entries have it, where they end in the order, and where the next one goes. */
+  counts: new Uint32Array(MAX_BLOCKS + 1),
+  ends: new Uint32Array(MAX_BLOCKS + 1),
+  next: new Uint32Array(MAX_BLOCKS + 1),
+  sha256: new Sha256(),
+  sha1: new Sha1(),
+};
+
 class KernelReplay {
   readonly #kernel: Kernel;
   readonly #list: ImaList;
-  readonly #blocks = new Uint8Array(CHUNK_ENTRIES);
-  readonly #counts = new Uint32Array(MAX_BLOCKS + 1);
-  /** For each number of blocks: where its entries end in the order, and where the next one goes. */
-  readonly #ends = new Uint32Array(MAX_BLOCKS + 1);
-  readonly #next = new Uint32Array(MAX_BLOCKS + 1);
-  readonly #sha256 = new Sha256();
-  readonly #sha1 = new Sha1();
   #wrongHashes = 0;
   #firstWrong: number | undefined;
 
@@ -102,19 +107,19 @@ class KernelReplay {
   /** Puts the entries in the order of their number of blocks, each number filled up to a multiple of four. */
   #sort(first: number, count: number): void {
     const { start, data } = this.#list.columns;
-    const counts = this.#counts.fill(0);
+    const counts = WORK.counts.fill(0);
     for (let i = 0; i < count; i++) {
       const bytes = (start[first + i + 1] ?? 0) - (data[first + i] ?? 0);
       const needed = Math.ceil((bytes + PADDING_BYTES) / BLOCK_BYTES);
       const blocks = this.#isPlain(first + i) && needed <= MAX_BLOCKS ? needed : 0;
-      this.#blocks[i] = blocks;
+      WORK.blocks[i] = blocks;
       if (blocks === 0) this.#single(first + i, i);
       else counts[blocks] = (counts[blocks] ?? 0) + 1;
     }
     for (let blocks = 1; blocks <= MAX_BLOCKS; blocks++) {
-      const before = this.#ends[blocks - 1] ?? 0;
-      this.#next[blocks] = before;
-      this.#ends[blocks] = before + Math.ceil((counts[blocks] ?? 0) / LANES) * LANES;
+      const before = WORK.ends[blocks - 1] ?? 0;
+      WORK.next[blocks] = before;
+      WORK.ends[blocks] = before + Math.ceil((counts[blocks] ?? 0) / LANES) * LANES;
     }
     this.#number(count);
   }
@@ -122,10 +127,10 @@ class KernelReplay {
   #number(count: number): void {
     const { order } = this.#kernel;
     for (let i = 0; i < count; i++) {
-      const blocks = this.#blocks[i] ?? 0;
+      const blocks = WORK.blocks[i] ?? 0;
       if (blocks === 0) continue;
-      const at = this.#next[blocks] ?? 0;
-      this.#next[blocks] = at + 1;
+      const at = WORK.next[blocks] ?? 0;
+      WORK.next[blocks] = at + 1;
       // Who is last in a row of four stands for those that are missing.
       for (let fill = at; fill === at || fill % LANES !== 0; fill++) order[fill] = i;
     }
@@ -134,8 +139,8 @@ class KernelReplay {
   #hash(first: number): void {
     const bias = AT.list - (this.#list.columns.start[first] ?? 0);
     for (let blocks = 1; blocks <= MAX_BLOCKS; blocks++) {
-      const from = this.#ends[blocks - 1] ?? 0;
-      const to = this.#ends[blocks] ?? 0;
+      const from = WORK.ends[blocks - 1] ?? 0;
+      const to = WORK.ends[blocks] ?? 0;
       if (from < to) this.#kernel.hash(AT.order + 4 * from, AT.order + 4 * to, blocks, bias);
     }
   }
@@ -160,11 +165,11 @@ class KernelReplay {
     const data = legacy ? legacyHashedData(this.#list, index) : bytes;
     const start = legacy ? 0 : (columns.data[index] ?? 0);
     const end = legacy ? data.length : (columns.start[index + 1] ?? 0);
-    this.#sha256.digest(data, start, end);
-    digest.set(this.#sha256.words);
-    this.#sha1.digest(data, start, end);
+    WORK.sha256.digest(data, start, end);
+    digest.set(WORK.sha256.words);
+    WORK.sha1.digest(data, start, end);
     const claimed = (columns.start[index] ?? 0) + 4;
-    const fits = this.#sha1.words.every((word, i) => word === beWord(bytes, claimed + 4 * i));
+    const fits = WORK.sha1.words.every((word, i) => word === beWord(bytes, claimed + 4 * i));
     this.#kernel.wrong[place] = fits ? 0 : 1;
   }
 
