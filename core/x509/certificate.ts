@@ -106,6 +106,7 @@ const KNOWN = new Set<string>([
 ]);
 
 const RSA_ENCRYPTION = '1.2.840.113549.1.1.1';
+const EC_PUBLIC_KEY = '1.2.840.10045.2.1';
 const RSAES_OAEP = '1.2.840.113549.1.1.7';
 const MAX_CERTIFICATE_BYTES = 64 * 1024;
 const MAX_EXTENSIONS = 64;
@@ -236,9 +237,12 @@ function readSerial(reader: DerReader): Uint8Array {
 function readSpki(outer: DerReader): Uint8Array {
   const element = outer.element(TAG.SEQUENCE, 'subjectPublicKeyInfo');
   const reader = outer.within(element, 'subjectPublicKeyInfo');
-  const { oid } = readAlgorithm(reader.sequence('algorithm'));
+  const { oid, parameters } = readAlgorithm(reader.sequence('algorithm'));
   const key = reader.element(TAG.BIT_STRING, 'subjectPublicKey');
   reader.end();
+  // A curve that is written out can be one with a generator of somebody's choice (RFC 5480, 2.1.1).
+  if (oid === EC_PUBLIC_KEY && parameters?.[0] !== TAG.OID)
+    reader.fail('algorithm', 'does not name its curve', 'bytes.known');
   if (oid !== RSAES_OAEP) return element.raw;
   outer.tolerate('oaep-spki', 'subjectPublicKeyInfo', 'marks an RSA key as id-RSAES-OAEP');
   return derSequence(derSequence(derOid(RSA_ENCRYPTION), der(TAG.NULL)), key.raw);
@@ -296,7 +300,10 @@ function withKey(fields: WithoutKey): Certificate {
 
 function importSpki(spki: Uint8Array): KeyObject {
   try {
-    return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    // A point at infinity is imported like any other; nothing can be done with it but fail later.
+    key.export({ type: 'spki', format: 'der' });
+    return key;
   } catch {
     throw new ParseError(
       'Certificate.subjectPublicKeyInfo',

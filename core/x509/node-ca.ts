@@ -1,3 +1,4 @@
+import { ParseError } from '../errors.ts';
 import type { Finding } from '../finding.ts';
 import { isNodeId } from '../identity.ts';
 import { type Certificate, EXTENSION } from './certificate.ts';
@@ -170,8 +171,13 @@ function hasKeyIds({ subjectKeyId, authorityKeyId }: Certificate): boolean {
   return subjectKeyId !== undefined && authorityKeyId?.keyId !== undefined;
 }
 
-function isEcdsaP256({ publicKey }: Certificate): boolean {
-  return publicKey.asymmetricKeyDetails?.namedCurve === 'prime256v1';
+function isEcdsaP256(certificate: Certificate): boolean {
+  try {
+    return certificate.publicKey.asymmetricKeyDetails?.namedCurve === 'prime256v1';
+  } catch (error) {
+    if (error instanceof ParseError) return false;
+    throw error;
+  }
 }
 
 function isDns(name: GeneralName | undefined, value: string): boolean {

@@ -5,7 +5,7 @@ import { spkiOf } from '../../../../core/tpm/key.ts';
 import { parseTpm2bPublic } from '../../../../core/tpm/public.ts';
 import { EXTENSION } from '../../../../core/x509/certificate.ts';
 import { TAG } from '../../../../core/x509/der.ts';
-import { der, derSequence } from '../../../../core/x509/der-writer.ts';
+import { der, derBits, derOid, derSequence } from '../../../../core/x509/der-writer.ts';
 import {
   appraiseEkCertificate,
   EK_CERTIFICATE_USAGE,
@@ -225,11 +225,16 @@ describe('each departure from the profile has its finding', () => {
     }
   });
 
-  test('ek.weak: a point off its curve is a finding, not an exception', () => {
+  test('ek.weak: a point off its curve, or at infinity, is a finding, not an exception', () => {
     const { publicKey } = newKey();
     const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
     spki[spki.length - 1] = (spki.at(-1) ?? 0) ^ 1;
     expect(judge({ spki }).findings.map(({ rule }) => rule)).toContain('ek.weak');
+    const point = derSequence(
+      derSequence(derOid('1.2.840.10045.2.1'), derOid('1.2.840.10045.3.1.7')),
+      derBits(Uint8Array.of(0)),
+    );
+    expect(judge({ spki: point }).findings.map(({ rule }) => rule)).toContain('ek.weak');
   });
 
   test('faults of the path are named once, and text of the maker is escaped', () => {

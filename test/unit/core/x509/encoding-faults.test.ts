@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { ParseError } from '../../../../core/errors.ts';
 import { EXTENSION, parseCertificate } from '../../../../core/x509/certificate.ts';
@@ -146,14 +147,42 @@ describe('what lenient mode does not tolerate either', () => {
     });
   }
 
-  test('a key that node cannot read is refused when it is asked for', () => {
-    const { publicKey } = newKey();
+  const NO_KEYS: readonly (readonly [what: string, spki: Uint8Array])[] = [
+    ['a point off its curve', offCurve()],
+    ['the point at infinity', ecSpki(derOid('1.2.840.10045.3.1.7'), Uint8Array.of(0))],
+    ['no point at all', ecSpki(derOid('1.2.840.10045.3.1.7'), new Uint8Array())],
+    ['a curve that nobody knows', ecSpki(derOid('1.2.3.4'), new Uint8Array(65).fill(4))],
+    [
+      'a kind of key that nobody knows',
+      derSequence(derSequence(derOid('1.2.3.4')), derBits(new Uint8Array(65))),
+    ],
+  ];
+  for (const [what, spki] of NO_KEYS) {
+    test(`a key that is ${what}, when it is asked for`, () => {
+      const certificate = lenient(forgeDer({ spki }).der);
+      expect(() => certificate.publicKey).toThrow(ParseError);
+    });
+  }
+
+  test('a curve that is written out and not named', () => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256', paramEncoding: 'explicit' });
     const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
-    spki[spki.length - 1] = (spki.at(-1) ?? 0) ^ 1;
-    const certificate = lenient(forgeDer({ spki }).der);
-    expect(() => certificate.publicKey).toThrow(ParseError);
+    expect(() => lenient(forgeDer({ spki }).der)).toThrow(/does not name its curve/);
+    expect(() => lenient(forgeDer({ spki: ecSpki(new Uint8Array(), new Uint8Array(65)) }).der)).toThrow(
+      ParseError,
+    );
   });
 });
+
+function ecSpki(parameters: Uint8Array, point: Uint8Array): Uint8Array {
+  return derSequence(derSequence(derOid('1.2.840.10045.2.1'), parameters), derBits(point));
+}
+
+function offCurve(): Uint8Array {
+  const spki = new Uint8Array(newKey().publicKey.export({ type: 'spki', format: 'der' }));
+  spki[spki.length - 1] = (spki.at(-1) ?? 0) ^ 1;
+  return spki;
+}
 
 function critical(octet: number): Uint8Array {
   const flag = der(TAG.BOOLEAN, Uint8Array.of(octet));

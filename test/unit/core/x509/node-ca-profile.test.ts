@@ -156,6 +156,12 @@ describe('issue.profile: each departure of a node CA has one finding', () => {
     expect(findings.map(({ message }) => message)).toEqual([expect.stringMatching(/P-256/)]);
   });
 
+  test('a key that is none', () => {
+    const publicKeySpki = Uint8Array.from(spki, (octet, i) => (i === spki.length - 1 ? octet ^ 1 : octet));
+    const findings = check({ spki: publicKeySpki }, { publicKeySpki });
+    expect(findings.map(({ message }) => message)).toEqual([expect.stringMatching(/P-256/)]);
+  });
+
   test('a subject in another spelling than ours is a mistake of the caller', () => {
     for (const change of [
       { nodeId: NODE.nodeId.toUpperCase() },
