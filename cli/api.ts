@@ -10,6 +10,8 @@ export interface Api {
   send<T>(service: ServiceName, method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<T>;
   /** Sends a text as it is, such as a CSV file. */
   sendText<T>(service: ServiceName, path: string, body: string, contentType: string): Promise<T>;
+  /** Sends bytes, as application/octet-stream. */
+  sendBytes<T>(service: ServiceName, path: string, body: Uint8Array): Promise<T>;
   /** Server-Sent Events, until the signal aborts; reconnects with the last id. */
   events<T>(service: ServiceName, path: string, signal: AbortSignal): AsyncIterable<T>;
   /** The id of a node given by id, unique prefix or alias. */

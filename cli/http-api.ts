@@ -35,6 +35,10 @@ export function httpApi(urls: Readonly<Record<ServiceName, string>>, material: M
         await call(service, path, { method: 'POST', body, headers: { 'content-type': contentType } }),
       );
     },
+    async sendBytes(service, path, body) {
+      const headers = { 'content-type': 'application/octet-stream' };
+      return readJson(await call(service, path, { method: 'POST', body, headers }));
+    },
     events: (service, path, signal) => events(call, service, path, signal),
     nodeId: (name) => resolveNode(api, name),
     close: () => dispatcher.close(),
@@ -44,7 +48,7 @@ export function httpApi(urls: Readonly<Record<ServiceName, string>>, material: M
 
 interface CallOptions {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }

@@ -4,6 +4,7 @@ import { AssayError } from '../core/errors.ts';
 import { version } from '../platform/version.ts';
 import type { Api } from './api.ts';
 import { agentCommand } from './commands/agent.ts';
+import { digestsCommands } from './commands/digests.ts';
 import { enrolCommands } from './commands/enrol.ts';
 import { initCommand } from './commands/init.ts';
 import { issueCommands } from './commands/issue.ts';
@@ -68,6 +69,7 @@ function build(ports: ProgramPorts): { command: Command; close: () => Promise<vo
   agentCommand(command);
   nodeCommands(command, context);
   policyCommands(command, context);
+  digestsCommands(command, context);
   enrolCommands(command, context);
   trustCommands(command, context);
   issueCommands(command, context);
