@@ -2,6 +2,7 @@ import { createHash, createPrivateKey, type KeyObject, randomBytes } from 'node:
 import { describe, expect, test } from 'vitest';
 import { Writer } from '../../../../core/bytes/writer.ts';
 import { AssayError, ParseError } from '../../../../core/errors.ts';
+import { digestSize } from '../../../../core/tpm/constants.ts';
 import {
   activateCredential,
   type Credential,
@@ -63,6 +64,50 @@ describe('credentials of tpm2-tools for EKs in software', () => {
   });
 });
 
+describe('ak.activation: what a TPM refuses with "integrity check failed"', () => {
+  for (const entry of vectors) {
+    const { idObject, encryptedSecret } = entry.credential;
+    const hmacBytes = digestSize(entry.ek.nameAlg);
+    const afterFlip = (at: number) =>
+      activationCode(entry, { idObject: flipped(idObject, at), encryptedSecret });
+
+    test(`${entry.name}, blob-flipped: one bit of the HMAC, wherever it is`, () => {
+      const first = 2;
+      for (let at = first; at < first + hmacBytes; at += 1) expect(afterFlip(at)).toBe('activation-failed');
+    });
+
+    test(`${entry.name}: one bit of what the HMAC is over`, () => {
+      for (let at = 2 + hmacBytes; at < idObject.length; at += 1)
+        expect(afterFlip(at)).toBe('activation-failed');
+    });
+
+    test(`${entry.name}, wrong-ak-name: made for the Name of another AK, by tpm2-tools or by us`, () => {
+      const { ek, secret, objectName } = entry;
+      const names = loadVectors('credential-tpm').map(({ akName }) => unhex(akName));
+      const others = names.filter((name) => Buffer.compare(name, objectName) !== 0);
+      expect(others.length).toBeGreaterThan(2);
+      for (const other of [...others, flipped(objectName, objectName.length - 1), new Uint8Array()]) {
+        expect(activationCode({ ...entry, objectName: other }, entry.credential)).toBe('activation-failed');
+        const made = makeCredential({ ek, objectName: other, secret, randomBytes });
+        expect(activationCode(entry, made)).toBe('activation-failed');
+        expect(activate({ ...entry, objectName: other }, made)).toEqual(secret);
+      }
+    });
+
+    test(`${entry.name}: an encrypted secret for another EK`, () => {
+      const { secret, objectName } = entry;
+      const strangers = vectors.filter(({ name, ek }) => name !== entry.name && ek.type === entry.ek.type);
+      for (const { ek, credential } of strangers) {
+        expect(['activation-failed', 'malformed']).toContain(activationCode(entry, credential));
+        const shared = makeCredential({ ek, objectName, secret: secret.subarray(0, 16), randomBytes });
+        expect(['activation-failed', 'malformed']).toContain(activationCode(entry, shared));
+      }
+      const seed = makeCredential({ ...entry, secret, randomBytes }).encryptedSecret;
+      expect(activationCode(entry, { idObject, encryptedSecret: seed })).toBe('activation-failed');
+    });
+  }
+});
+
 describe('credentials that TPMs answered', () => {
   for (const entry of loadVectors('credential-tpm')) {
     test(`${entry.name}: parses, renders, and is of the size that ours has`, () => {
@@ -76,6 +121,17 @@ describe('credentials that TPMs answered', () => {
       expect(renderCredentialBlob(ours).length).toBe(blob.length);
     });
   }
+
+  test('those that a TPM refused are whole: what refuses them is the check of their integrity', () => {
+    const failed = loadVectors('credential-tpm').filter(({ verdict }) => verdict === 'fail');
+    expect(failed.map(({ name }) => name)).toEqual(['blob-flipped', 'wrong-ak-name']);
+    const [flippedOne, wrongName] = failed.map(({ akName, akPublic }) => ({
+      given: unhex(akName),
+      computed: computeName(parseTpm2bPublic(unhex(akPublic))),
+    }));
+    expect(flippedOne?.given).toEqual(flippedOne?.computed);
+    expect(wrongName?.given).not.toEqual(wrongName?.computed);
+  });
 
   test('a credential file is whole or refused', () => {
     const { blob } = vector(loadVectors('credential'), 'L-2');
@@ -127,6 +183,20 @@ function activate(
   credential: Credential,
 ) {
   return activateCredential({ ...entry, credential });
+}
+
+/** The code of the error; `undefined` when the credential gives a secret. */
+function activationCode(
+  entry: Pick<Vector, 'ek' | 'objectName'> & { ekPrivate: KeyObject },
+  credential: Credential,
+): string | undefined {
+  try {
+    activate(entry, credential);
+    return undefined;
+  } catch (error) {
+    if (error instanceof AssayError) return error.code;
+    throw error;
+  }
 }
 
 function flipped(bytes: Uint8Array, at: number): Uint8Array {

@@ -36,6 +36,7 @@ export interface CredentialVector {
 /** A credential that a TPM took or refused. */
 export interface TpmCredentialVector {
   readonly name: string;
+  readonly verdict: 'pass' | 'fail';
   readonly ekPublic: string;
   readonly akPublic: string;
   readonly akName: string;
