@@ -19,9 +19,9 @@ export function serveCommand(program: Command): void {
 
 async function serve(options: ServeOptions): Promise<void> {
   const only = options.only.map(checkName);
-  const logger = createLogger({ level: 'info', name: 'assay' });
   // Loaded here: other commands need no database and no TLS.
-  const { startServices } = await import('../serve/services.ts');
+  const { logLevelOf, startServices } = await import('../serve/services.ts');
+  const logger = createLogger({ level: logLevelOf(options.config), name: 'assay' });
   const services = await startServices({ configFile: options.config, only, logger, env: process.env });
   await untilSignal(logger);
   await services.close();

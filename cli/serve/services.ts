@@ -10,7 +10,7 @@ import { dataDirectoryFor, startManagedPostgres } from '../../platform/database/
 import { migrate } from '../../platform/database/migrate.ts';
 import type { TlsMaterial } from '../../platform/http/server.ts';
 import { Lifecycle } from '../../platform/lifecycle.ts';
-import type { Logger } from '../../platform/logging.ts';
+import type { Logger, LogLevel } from '../../platform/logging.ts';
 import { createMetrics, type Metrics } from '../../platform/metrics.ts';
 import { readKeyFile } from '../../platform/pki/key-file.ts';
 import { type JobQueue, openJobQueue } from '../../platform/queue/index.ts';
@@ -73,6 +73,11 @@ export async function startServices(options: ServeOptions): Promise<RunningServi
     await parts.close();
     throw error;
   }
+}
+
+/** How much the services should say. @throws {AssayError} `invalid-config` with everything that is wrong in the file */
+export function logLevelOf(configFile: string): LogLevel {
+  return loadConfig(ServeConfig, { file: configFile }).log?.level ?? 'info';
 }
 
 interface ServiceContext {

@@ -123,3 +123,13 @@ test('ak.attributes: an AK that is not restricted is refused at registration', a
   expect(identityOf(await world().detail(nodeId))).toEqual(identityOf(honest));
   expect(await world().certificates(nodeId)).toEqual([]);
 });
+
+test('services log as much as assay.yaml says', async () => {
+  const { registrar } = world().installation.urls;
+  expect(await world().statusOf(registrar, '/v1/nodes/nobody')).toBe(404);
+  const isLogged = async () => {
+    const lines = (await world().process('registrar-1').text()).split('\n');
+    return lines.some((line) => line.includes('"level":20') && line.includes('not-found'));
+  };
+  await until('the refusal is in the log at level debug', isLogged, 10_000);
+});
