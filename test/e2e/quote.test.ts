@@ -56,12 +56,12 @@ test('quote.selection: a quote of one PCR in place of another', async () => {
   await expectCaught(node, 'quote.selection');
 });
 
-test('quote.selection: a quote of another bank of the same TPM', async () => {
+test('quote.bank: a quote of another bank of the same TPM', async () => {
   const node = await world().node('other-bank', ['sha256', 'sha384']);
   await node.start({ token: await world().token() });
   await node.events.until('material-written');
   await node.stop();
   await node.start({ pcrBank: 'sha384' });
   await node.events.until('quoted');
-  await expectCaught(node, 'quote.selection');
+  await expectCaught(node, 'quote.bank');
 });
