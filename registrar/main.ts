@@ -1,23 +1,14 @@
 import { parseListen } from '../platform/config.ts';
 import type { Database } from '../platform/database/index.ts';
-import { healthRoutes } from '../platform/http/health.ts';
-import { describeApi } from '../platform/http/openapi.ts';
 import { type App, createHttpServer, type TlsMaterial } from '../platform/http/server.ts';
 import { Lifecycle } from '../platform/lifecycle.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import { createRegistrarApp } from './app.ts';
 import { enrolmentLimits, type RegistrarConfig } from './config.ts';
 import { createEnrolments } from './enrolments.ts';
-import { auditRoutes } from './routes/audit.ts';
 import type { Discovery, RoutesDeps } from './routes/deps.ts';
-import { discoveryRoutes } from './routes/discovery.ts';
-import { enrolmentRoutes } from './routes/enrolment.ts';
-import { inventoryRoutes } from './routes/inventory.ts';
 import { keylimeRoutes } from './routes/keylime.ts';
-import { keylimeAdminRoutes } from './routes/keylime-admin.ts';
-import { nodeRoutes } from './routes/nodes.ts';
-import { tokenRoutes } from './routes/tokens.ts';
-import { trustRoutes } from './routes/trust.ts';
 import { shippedAnchors } from './shipped-anchors.ts';
 import { findByTls } from './store/records.ts';
 import { addShippedAnchors } from './store/trust-anchors.ts';
@@ -58,7 +49,13 @@ export async function startRegistrar(deps: RegistrarDeps): Promise<Registrar> {
     const { randomBytes, newId } = deps;
     const enrolments = createEnrolments({ database, trust, limits, randomBytes, newId });
     const routes: RoutesDeps = { ...deps, enrolments, trust, limits, serviceCa: deps.tls.clientCa };
-    const app = parts.own('https', await buildApp(deps, routes));
+    const options = {
+      tls: deps.tls,
+      logger,
+      findNode: (sha256: Uint8Array) => findByTls(database.db, sha256),
+      publicRequestsPerMinute: config['requests-per-minute'] ?? 600,
+    };
+    const app = parts.own('https', await createRegistrarApp(options, routes, deps.metrics));
     const url = await listen(app, config.listen);
     const keylimeUrl = await listenKeylime(parts, deps, routes);
     logger.info({ url, keylimeUrl }, 'registrar listens');
@@ -67,33 +64,6 @@ export async function startRegistrar(deps: RegistrarDeps): Promise<Registrar> {
     await parts.close();
     throw error;
   }
-}
-
-async function buildApp(deps: RegistrarDeps, routes: RoutesDeps): Promise<App> {
-  const { config, database, logger, metrics, tls } = deps;
-  const app = createHttpServer({
-    service: 'registrar',
-    tls,
-    logger,
-    findNode: (sha256) => findByTls(database.db, sha256),
-    publicRequestsPerMinute: config['requests-per-minute'] ?? 600,
-  });
-  await describeApi(app, 'registrar');
-  for (const add of [
-    discoveryRoutes,
-    enrolmentRoutes,
-    keylimeRoutes,
-    keylimeAdminRoutes,
-    nodeRoutes,
-    inventoryRoutes,
-    tokenRoutes,
-    trustRoutes,
-    auditRoutes,
-  ]) {
-    add(app, routes);
-  }
-  healthRoutes(app, { database: async () => void (await database.pool.query('SELECT 1')) }, metrics);
-  return app;
 }
 
 async function listenKeylime(

@@ -44,13 +44,15 @@ const Identified = Type.Object({ id: Type.String({ format: 'uuid' }) });
 /** One-time join tokens. */
 export function tokenRoutes(app: App, deps: RoutesDeps): void {
   const { database } = deps;
-  const pin = pinOf(parseCertificate(parsePem('CERTIFICATE', deps.serviceCa)));
   app.post(
     '/v1/tokens',
     {
       config: { access: ['admin'] },
       schema: {
+        operationId: 'createToken',
         summary: 'Make a token that admits one node to a group',
+        description:
+          'The token is in this answer alone: what is stored is its SHA-256. It admits the first node that uses it.',
         body: TokenRequest,
         response: { 201: CreatedToken },
       },
@@ -67,6 +69,7 @@ export function tokenRoutes(app: App, deps: RoutesDeps): void {
         return expires;
       });
       const token = renderToken(secret);
+      const pin = pinOf(parseCertificate(parsePem('CERTIFICATE', deps.serviceCa)));
       const command = joinCommand(deps.discovery.registrar, token, pin);
       return reply.status(201).send({ id, token, expiresAt: expiresAt.toISOString(), command });
     },
@@ -76,6 +79,7 @@ export function tokenRoutes(app: App, deps: RoutesDeps): void {
     {
       config: { access: ['admin', 'viewer'] },
       schema: {
+        operationId: 'listTokens',
         summary: 'Tokens, newest first',
         response: { 200: Type.Object({ tokens: Type.Array(TokenRow) }) },
       },
@@ -88,8 +92,9 @@ export function tokenRoutes(app: App, deps: RoutesDeps): void {
   app.delete(
     '/v1/tokens/:id',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], errors: ['not-found'] },
       schema: {
+        operationId: 'revokeToken',
         summary: 'Make an unused token worthless',
         params: Identified,
         response: { 204: Type.Null() },

@@ -29,6 +29,8 @@ export async function startInstallation(database: TestDatabase) {
   const api = httpApi(urls, material);
   return {
     api,
+    urls,
+    directory: join(directory, 'assay'),
     /** For nodes. */
     services: { registrar: urls.registrar, issuer: urls.issuer, ca: material.ca },
     async close() {
