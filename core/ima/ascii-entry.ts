@@ -62,8 +62,6 @@ export class AsciiEntryWriter {
     this.#copy(nameEnd);
     if (template.legacy) this.#legacyData();
     else this.#data(template);
-    if (this.#at !== end)
-      this.#fail('template_data', `${end - this.#at} bytes behind the last field`, this.#at);
   }
 
   #legacyData(): void {

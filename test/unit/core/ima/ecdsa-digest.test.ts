@@ -57,6 +57,17 @@ describe.each(curves)('ECDSA over digests on $curve', ({ curve, hashes }) => {
     }
   });
 
+  test('a signature has one form: s is not taken modulo the order', () => {
+    const message = utf8('x');
+    const digest = new Uint8Array(createHash('sha256').update(message).digest());
+    const rs = sign('sha256', message, { key: privateKey, dsaEncoding: 'ieee-p1363' });
+    const [r, s] = [rs.subarray(0, rs.length / 2), rs.subarray(rs.length / 2)];
+    const more = (BigInt(`0x${s.toString('hex')}`) + key.base.curve.n).toString(16);
+    const larger = Buffer.from(more.length % 2 === 0 ? more : `0${more}`, 'hex');
+    expect(verifyEcdsaDigest(key, digest, derSequence(derUnsigned(r), derUnsigned(s)))).toBe(true);
+    expect(verifyEcdsaDigest(key, digest, derSequence(derUnsigned(r), derUnsigned(larger)))).toBe(false);
+  });
+
   test('a signature that is not DER is refused', () => {
     const signature = sign('sha256', utf8('x'), privateKey);
     const digest = new Uint8Array(32);

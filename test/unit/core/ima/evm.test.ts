@@ -105,6 +105,12 @@ describe('portable EVM signatures', () => {
     expect(verifyEvmSignature({ ...evmEntry({ values }), fields }, ring).verdict).toBe('refused');
   });
 
+  test('the digest of fs-verity is not the one in security.ima', () => {
+    const entry = evmEntry();
+    const verity = { algo: 'sha256', type: 'verity', value: digest } as const;
+    expect(verifyEvmSignature({ ...entry, digest: verity }, ring).verdict).toBe('refused');
+  });
+
   test('the entries of a real boot have metadata and no signature', () => {
     const list = parseImaList(binaryList('ima-custom-policy-mixed'));
     const entries = Array.from({ length: list.length }, (_, i) => imaEntry(list, i));

@@ -234,6 +234,25 @@ describe('what is refused, and where', () => {
     expect(refusal(concat(...bytes)).field).toBe('ima[255].template_name');
   });
 
+  test('a format string of more fields than a kernel can have', () => {
+    const bytes = ['sig', 'modsig', 'buf', 'evmsig', 'xattrnames', 'xattrlengths', 'xattrvalues'];
+    const digests = ['d-ng', 'd-ngv2', 'd-modsig', 'd'];
+    const numbers = ['iuid', 'igid', 'mntuidmap', 'mntgidmap'];
+    const contents = [
+      ng,
+      field(digestNg('ima:sha256', DIGEST)),
+      field(new Uint8Array()),
+      field(SHA1),
+      ...bytes.map(() => field(new Uint8Array())),
+      ...numbers.map(() => field(u32le(0))),
+    ];
+    const fifteen = [...digests, ...bytes, ...numbers];
+    expect(parseImaList(entry(fifteen.join('|'), ...contents)).length).toBe(1);
+    expect(refusal(entry([...fifteen, 'n-ng'].join('|'), ...contents, NAME)).field).toBe(
+      'ima[0].template_name',
+    );
+  });
+
   test('an index that the list does not have is a mistake of the caller', () => {
     expect(() => imaEntry(parseImaList(good), 1)).toThrow(RangeError);
   });

@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ParseError } from '../../../../core/errors.ts';
@@ -6,6 +6,8 @@ import { parseDetachedCms } from '../../../../core/ima/cms.ts';
 import { ImaKeyring, imaKey, imaKeyOfCertificate } from '../../../../core/ima/key.ts';
 import { verifyModsig } from '../../../../core/ima/modsig.ts';
 import { parseCertificate } from '../../../../core/x509/certificate.ts';
+import { explicitTag, implicitTag, TAG } from '../../../../core/x509/der.ts';
+import { der, derList, derOid, derSequence, derUnsigned } from '../../../../core/x509/der-writer.ts';
 import { bytesOf, digestNg, entryOf, unhex, utf8 } from './vectors.ts';
 
 interface CmsVectors {
@@ -30,6 +32,87 @@ function modsigEntry(modsig: Uint8Array, algo: string, digest = contentDigest(al
   const name = utf8('/usr/lib/modules/6.1.0/kernel/fs/fuse/fuse.ko\0');
   return entryOf('ima-modsig', whole, name, new Uint8Array(), digestNg(algo, digest), modsig);
 }
+
+const DATA = derOid('1.2.840.113549.1.7.1');
+const attribute = (oid: string, value: Uint8Array): Uint8Array =>
+  derSequence(derOid(oid), der(TAG.SET, value));
+const contentType = attribute('1.2.840.113549.1.9.3', DATA);
+const messageDigest = attribute('1.2.840.113549.1.9.4', der(TAG.OCTET_STRING, contentDigest('sha256')));
+
+/** One SignerInfo by key id, with its parts. */
+function signerInfo({
+  version = 3,
+  algorithm = '1.2.840.113549.1.1.11',
+  attributes = [] as readonly Uint8Array[],
+  signature = new Uint8Array(256),
+} = {}): Uint8Array {
+  return derSequence(
+    derUnsigned(Uint8Array.of(version)),
+    der(implicitTag(0), ec.subjectKeyId),
+    derSequence(derOid('2.16.840.1.101.3.4.2.1')),
+    attributes.length === 0 ? new Uint8Array() : derList(explicitTag(0), attributes),
+    derSequence(derOid(algorithm)),
+    der(TAG.OCTET_STRING, signature),
+  );
+}
+
+function cmsOf(...signers: readonly Uint8Array[]): Uint8Array {
+  const data = derSequence(
+    derUnsigned(Uint8Array.of(1)),
+    der(TAG.SET),
+    derSequence(DATA),
+    derList(TAG.SET, signers),
+  );
+  return derSequence(derOid('1.2.840.113549.1.7.2'), der(explicitTag(0), data));
+}
+
+describe('CMS with something wrong in it', () => {
+  test('the parts that the cases are made of', () => {
+    const [signer] = parseDetachedCms(cmsOf(signerInfo({ attributes: [contentType, messageDigest] })));
+    expect(signer).toMatchObject({ hash: 'sha256', keyType: 'rsa' });
+    expect(signer?.attributes?.messageDigest).toEqual(contentDigest('sha256'));
+    expect(parseDetachedCms(cmsOf(...Array(8).fill(signerInfo())))).toHaveLength(8);
+  });
+
+  const other = (i: number): Uint8Array => attribute(`1.2.3.${i}`, DATA);
+  test.each([
+    ['more than 8 signers', cmsOf(...Array(9).fill(signerInfo())), 'more than 8 signers'],
+    [
+      'a version that does not fit',
+      cmsOf(signerInfo({ version: 1 })),
+      'does not fit how the signer is named',
+    ],
+    [
+      'an attribute twice',
+      cmsOf(signerInfo({ attributes: [contentType, messageDigest, messageDigest] })),
+      'stands twice',
+    ],
+    ['no message digest', cmsOf(signerInfo({ attributes: [contentType] })), 'lack content type or digest'],
+    ['no content type', cmsOf(signerInfo({ attributes: [messageDigest] })), 'lack content type or digest'],
+    [
+      'more than 32 attributes',
+      cmsOf(
+        signerInfo({
+          attributes: [contentType, messageDigest, ...Array.from({ length: 31 }, (_, i) => other(i))],
+        }),
+      ),
+      'more than 32 attributes',
+    ],
+  ])('%s', (_, bytes, problem) => {
+    expect(() => parseDetachedCms(bytes)).toThrow(problem);
+  });
+
+  test('a signature of a key of another type than it says', () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const key = { ...imaKey(publicKey), subjectKeyId: ec.subjectKeyId };
+    const signature = sign('sha256', unhex(vectors.content), privateKey);
+    const verdict = (algorithm: string) =>
+      verifyModsig(modsigEntry(cmsOf(signerInfo({ algorithm, signature })), 'sha256'), new ImaKeyring([key]))
+        .verdict;
+    expect(verdict('1.2.840.10045.4.3.2')).toBe('good');
+    expect(verdict('1.2.840.113549.1.1.11')).toBe('bad');
+  });
+});
 
 describe('appended signatures, as OpenSSL and the kernel make them', () => {
   test.each([

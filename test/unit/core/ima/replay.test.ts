@@ -90,9 +90,8 @@ describe('changed lists', () => {
     expect(replayBoot('direct-clean-1', bytes).covered).toBeUndefined();
   });
 
-  test('one bank that does not fit is enough', () => {
-    const quoted = quotedOf('direct-clean-1');
-    quoted.set('sha1', new Uint8Array(20).fill(1));
+  test.each(['sha1', 'sha256'] as const)('a %s bank that does not fit is enough', (bank) => {
+    const quoted = quotedOf('direct-clean-1').set(bank, new Uint8Array(digestSize(bank)).fill(1));
     const list = parseImaList(binaryList('direct-clean-1'));
     expect(replayIma(list, imaStart(['sha1', 'sha256']), quoted).covered).toBeUndefined();
   });

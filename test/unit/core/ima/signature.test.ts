@@ -8,6 +8,7 @@ import { imaEntry } from '../../../../core/ima/entry.ts';
 import { ImaKeyring, imaKey, imaKeyOfCertificate } from '../../../../core/ima/key.ts';
 import { parseImaSignature } from '../../../../core/ima/signature.ts';
 import { imaSignatureMemo, verifyImaSignature } from '../../../../core/ima/verify.ts';
+import { verifyDigest } from '../../../../core/ima/verify-digest.ts';
 import { parseCertificate } from '../../../../core/x509/certificate.ts';
 import { binaryList, bytesOf, digestNg, entryOf, parseErrorOf, utf8, xattrSignature } from './vectors.ts';
 
@@ -191,6 +192,23 @@ describe('keys', () => {
   test('an Ed25519 key signs nothing here', () => {
     const key = { ...imaKey(generateKeyPairSync('ed25519').publicKey), keyId: keys.rsa.keyId };
     expect(verdictOf(signedEntry({ privateKey: rsa.privateKey }), new ImaKeyring([key]))).toBe('bad');
+  });
+});
+
+describe('bare digests', () => {
+  test('SHA-1 is not verified, whoever asks', () => {
+    const signature = sign('sha1', FILE, p256.privateKey);
+    expect(verifyDigest(keys.p256, 'sha1', digest('sha1'), signature)).toBe(false);
+  });
+
+  test('an RSA signature is as long as the modulus, zeros included', () => {
+    const short = Array.from({ length: 5000 }, (_, i) => utf8(`file ${i}`)).find(
+      (message) => sign('sha256', message, rsa.privateKey)[0] === 0,
+    );
+    const message = short ?? expect.unreachable('one of 256 signatures begins with zero');
+    const signature = sign('sha256', message, rsa.privateKey);
+    expect(verifyDigest(keys.rsa, 'sha256', digest('sha256', message), signature)).toBe(true);
+    expect(verifyDigest(keys.rsa, 'sha256', digest('sha256', message), signature.subarray(1))).toBe(false);
   });
 });
 
