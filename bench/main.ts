@@ -5,6 +5,7 @@ import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Api } from '../cli/api.ts';
+import { benchIma } from './ima.ts';
 import { median } from './measure.ts';
 import { benchPolling, type Polling, settled } from './polling.ts';
 import { benchQuotes } from './quotes.ts';
@@ -47,13 +48,30 @@ for (const [algorithm, { microseconds, baselineMicroseconds, ratio }] of Object.
   );
 }
 
+const ima = benchIma(
+  quick ? [2000] : [10_000, 100_000],
+  quick ? [10_000] : [10_000, 100_000, 500_000],
+  rounds,
+);
+say('\nMeasured files (IMA), one core');
+for (const { digests, milliseconds, mebibytes } of ima.load) {
+  say(`  ${count(digests)} digests   loaded in ${milliseconds.toFixed(0)} ms, ${mebibytes.toFixed(0)} MiB`);
+}
+for (const { entries, digests, entriesPerSecond, hashingPerSecond } of ima.firstSight) {
+  const ratio = (entriesPerSecond / hashingPerSecond).toFixed(2);
+  say(
+    `  ${count(entries)} entries   against ${count(digests).trim()} digests: ${count(entriesPerSecond)} entries/s at first sight, ${ratio} of what node:crypto hashes alone`,
+  );
+}
+say(`       20 entries   new, in a poll: ${ima.incrementalMicroseconds.toFixed(0)} µs of CPU`);
+
 const world = await World.create();
 try {
   const results = await endToEnd();
   if (options.json !== undefined) {
     await writeFile(
       options.json,
-      `${JSON.stringify({ cpu: cpu?.model, quick, quotes, ...results }, null, 2)}\n`,
+      `${JSON.stringify({ cpu: cpu?.model, quick, quotes, ima, ...results }, null, 2)}\n`,
     );
   }
 } finally {
@@ -132,6 +150,10 @@ function rate(microseconds: number): string {
   return Math.round(1e6 / microseconds)
     .toLocaleString('en')
     .padStart(7);
+}
+
+function count(number: number): string {
+  return Math.round(number).toLocaleString('en').padStart(9);
 }
 
 function us(microseconds: number): string {
