@@ -136,6 +136,8 @@ describe('what lenient mode does not tolerate either', () => {
     ['a time with a fraction', { notAfter: text(TAG.GENERALIZED_TIME, '20991231235959.5Z') }, /time/],
     ['a time with an offset', { notAfter: text(TAG.UTC_TIME, '2712312359+0100') }, /time/],
     ['a time without seconds', { notAfter: text(TAG.UTC_TIME, '2712312359Z') }, /time/],
+    ['a year before 1950', { notBefore: text(TAG.GENERALIZED_TIME, '19491231235959Z') }, /time/],
+    ['a time that is no time', { notAfter: text(TAG.UTF8_STRING, '20991231235959Z') }, /time/],
     ['31 February', { notAfter: text(TAG.UTC_TIME, '270231000000Z') }, /time/],
     ['24 o’clock', { notAfter: text(TAG.UTC_TIME, '271231240000Z') }, /time/],
   ];

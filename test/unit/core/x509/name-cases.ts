@@ -1,4 +1,4 @@
-import { explicitTag, TAG } from '../../../../core/x509/der.ts';
+import { explicitTag, implicitTag, TAG } from '../../../../core/x509/der.ts';
 import { der, derOid } from '../../../../core/x509/der-writer.ts';
 import { type ChainCase, chainOf } from './chains.ts';
 import {
@@ -180,6 +180,11 @@ const OTHER_NAMES: readonly ChainCase[] = [
     rule: 'path.names',
     build: () => chainOf({ root: { extensions: [nameConstraints([dns('a.test')])] } }),
     pkijs: { accepts: true, why: 'pkijs does not look at the constraints of the anchor' },
+  },
+  {
+    name: 'a kind of name that nobody can compare and nobody constrains',
+    rule: null,
+    build: () => VOUCHED([der(implicitTag(8), Uint8Array.of(42, 3)), dns('a.test')], [dns('a.test')]),
   },
   {
     name: 'the e-mail address in the subject',
