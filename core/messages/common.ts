@@ -4,7 +4,11 @@ import Type, { type Static } from 'typebox';
 
 const UUID = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
 
-export const NodeId = Type.String({ pattern: UUID, description: 'Node id: UUIDv8 of the EK public key' });
+export const NodeId = Type.String({
+  title: 'NodeId',
+  pattern: UUID,
+  description: 'Node id: UUIDv8 of the EK public key',
+});
 
 /** An agent's own name (Keylime's uuid, or a host name): never an identity. */
 export const Alias = Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$', description: "The agent's own name" });
@@ -19,41 +23,42 @@ export const Sha256Hex = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
 export const Instant = Type.String({ description: 'RFC 3339, UTC' });
 
-export const Finding = Type.Object({
-  rule: Type.String({ description: 'Stable rule code, such as quote.nonce' }),
-  message: Type.String(),
-  pcr: Type.Optional(Type.Integer({ minimum: 0, maximum: 23 })),
-});
+export const Finding = Type.Object(
+  {
+    rule: Type.String({ description: 'Stable rule code, such as quote.nonce' }),
+    message: Type.String(),
+    pcr: Type.Optional(Type.Integer({ minimum: 0, maximum: 23 })),
+  },
+  { title: 'Finding' },
+);
 
-export const NodeState = Type.Enum([
-  'pending',
-  'enrolled',
-  'trusted',
-  'stale',
-  'failed',
-  'banned',
-  'retired',
-]);
+export const NodeState = Type.Enum(
+  ['pending', 'enrolled', 'trusted', 'stale', 'failed', 'banned', 'retired'],
+  { title: 'NodeState' },
+);
 export type NodeState = Static<typeof NodeState>;
 
-export const Outcome = Type.Enum(['pass', 'fail', 'inconclusive']);
+export const Outcome = Type.Enum(['pass', 'fail', 'inconclusive'], { title: 'Outcome' });
 
 /** RFC 9457, with our stable error code and the findings that explain it. */
-export const Problem = Type.Object({
-  type: Type.String(),
-  title: Type.String(),
-  status: Type.Integer(),
-  code: Type.String({ description: 'Stable error code' }),
-  detail: Type.Optional(Type.String()),
-  requestId: Type.Optional(Type.String()),
-  findings: Type.Optional(
-    Type.Array(Type.Object({ rule: Type.Optional(Type.String()), message: Type.String() })),
-  ),
-});
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String({ description: 'Stable error code' }),
+    detail: Type.Optional(Type.String()),
+    requestId: Type.Optional(Type.String()),
+    findings: Type.Optional(
+      Type.Array(Type.Object({ rule: Type.Optional(Type.String()), message: Type.String() })),
+    ),
+  },
+  { title: 'Problem' },
+);
 export type Problem = Static<typeof Problem>;
 
 /** Why a person did something; kept in the audit log. */
 export const ActReason = Type.Object(
   { reason: Type.String({ minLength: 1, maxLength: 500 }) },
-  { additionalProperties: false },
+  { title: 'ActReason', additionalProperties: false },
 );

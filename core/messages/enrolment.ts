@@ -27,34 +27,40 @@ export const EnrolmentRequest = Type.Object(
     ),
     joinToken: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
   },
-  { additionalProperties: false },
+  { title: 'EnrolmentRequest', additionalProperties: false },
 );
 export type EnrolmentRequest = Static<typeof EnrolmentRequest>;
 
-export const EnrolmentChallenge = Type.Object({
-  id: Type.String(),
-  nodeId: NodeId,
-  credential: base64(4096, 'credential blob in the tpm2-tools file format'),
-  expiresInSeconds: Type.Integer(),
-});
+export const EnrolmentChallenge = Type.Object(
+  {
+    id: Type.String(),
+    nodeId: NodeId,
+    credential: base64(4096, 'credential blob in the tpm2-tools file format'),
+    expiresInSeconds: Type.Integer(),
+  },
+  { title: 'EnrolmentChallenge' },
+);
 export type EnrolmentChallenge = Static<typeof EnrolmentChallenge>;
 
 export const ActivationRequest = Type.Object(
   { proof: base64(32, 'enrolmentProof(secret, request)') },
-  { additionalProperties: false },
+  { title: 'ActivationRequest', additionalProperties: false },
 );
 export type ActivationRequest = Static<typeof ActivationRequest>;
 
 /** What a node may know of itself: GET /v1/nodes/self, and the answer to an activation. */
-export const NodeSelf = Type.Object({
-  nodeId: NodeId,
-  version: Type.Integer(),
-  alias: Alias,
-  state: NodeState,
-  group: Type.Union([Type.String(), Type.Null()]),
-  admission: Type.String({ description: 'Why the node is admitted, or what it waits for' }),
-  notes: Type.Array(Finding),
-});
+export const NodeSelf = Type.Object(
+  {
+    nodeId: NodeId,
+    version: Type.Integer(),
+    alias: Alias,
+    state: NodeState,
+    group: Type.Union([Type.String(), Type.Null()]),
+    admission: Type.String({ description: 'Why the node is admitted, or what it waits for' }),
+    notes: Type.Array(Finding),
+  },
+  { title: 'NodeSelf' },
+);
 export type NodeSelf = Static<typeof NodeSelf>;
 
 /**

@@ -4,104 +4,122 @@ import { Alias, Finding, Instant, NodeId, NodeState, Outcome, Sha256Hex } from '
 const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
 /** A row of `assay node list`: registrar's GET /v1/nodes. */
-export const NodeSummary = Type.Object({
-  id: NodeId,
-  alias: Alias,
-  assetName: Nullable(Type.String()),
-  group: Nullable(Type.String()),
-  state: NodeState,
-  version: Type.Integer(),
-  contact: Type.String({ description: 'host:port' }),
-  admission: Type.String({ description: 'Why it was admitted, or what it waits for' }),
-  trustedUntil: Nullable(Instant),
-  outcome: Nullable(Outcome),
-  reasons: Type.Array(Finding),
-  judgedAt: Nullable(Instant),
-  enrolledAt: Instant,
-});
+export const NodeSummary = Type.Object(
+  {
+    id: NodeId,
+    alias: Alias,
+    assetName: Nullable(Type.String()),
+    group: Nullable(Type.String()),
+    state: NodeState,
+    version: Type.Integer(),
+    contact: Type.String({ description: 'host:port' }),
+    admission: Type.String({ description: 'Why it was admitted, or what it waits for' }),
+    trustedUntil: Nullable(Instant),
+    outcome: Nullable(Outcome),
+    reasons: Type.Array(Finding),
+    judgedAt: Nullable(Instant),
+    enrolledAt: Instant,
+  },
+  { title: 'NodeSummary' },
+);
 export type NodeSummary = Static<typeof NodeSummary>;
 
 /** `assay node show`: registrar's GET /v1/nodes/:node, where :node is an id, a unique prefix of one, or an alias. */
-export const NodeDetail = Type.Object({
-  ...NodeSummary.properties,
-  ekSha256: Sha256Hex,
-  ekCertificate: Nullable(
-    Type.Object({
-      subject: Type.String(),
-      issuer: Type.String(),
-      serial: Type.String(),
-      notAfter: Instant,
-      path: Type.Array(Type.String(), { description: 'Subjects from the certificate to the trust anchor' }),
-      faults: Type.Array(Type.String(), { description: 'Known encoding faults that were tolerated' }),
+export const NodeDetail = Type.Object(
+  {
+    ...NodeSummary.properties,
+    ekSha256: Sha256Hex,
+    ekCertificate: Nullable(
+      Type.Object({
+        subject: Type.String(),
+        issuer: Type.String(),
+        serial: Type.String(),
+        notAfter: Instant,
+        path: Type.Array(Type.String(), { description: 'Subjects from the certificate to the trust anchor' }),
+        faults: Type.Array(Type.String(), { description: 'Known encoding faults that were tolerated' }),
+      }),
+    ),
+    notes: Type.Array(Finding),
+    tpm: Type.Object({
+      manufacturer: Type.Optional(Type.String()),
+      model: Type.Optional(Type.String()),
+      version: Type.Optional(Type.String()),
     }),
-  ),
-  notes: Type.Array(Finding),
-  tpm: Type.Object({
-    manufacturer: Type.Optional(Type.String()),
-    model: Type.Optional(Type.String()),
-    version: Type.Optional(Type.String()),
-  }),
-  akAlgorithm: Type.String(),
-  akName: Type.String({ description: 'hex' }),
-  tlsSha256: Nullable(Sha256Hex),
-  admittedBy: Nullable(Type.String()),
-  admittedAt: Nullable(Instant),
-  epoch: Type.Integer(),
-  policy: Nullable(Type.String({ description: 'name@version that gave the last verdict' })),
-  passes: Type.Integer(),
-  tpmClock: Nullable(
-    Type.Object({ clock: Type.String(), resetCount: Type.Integer(), restartCount: Type.Integer() }),
-  ),
-  changedBy: Nullable(Type.String()),
-  note: Nullable(Type.String()),
-});
+    akAlgorithm: Type.String(),
+    akName: Type.String({ description: 'hex' }),
+    tlsSha256: Nullable(Sha256Hex),
+    admittedBy: Nullable(Type.String()),
+    admittedAt: Nullable(Instant),
+    epoch: Type.Integer(),
+    policy: Nullable(Type.String({ description: 'name@version that gave the last verdict' })),
+    passes: Type.Integer(),
+    tpmClock: Nullable(
+      Type.Object({ clock: Type.String(), resetCount: Type.Integer(), restartCount: Type.Integer() }),
+    ),
+    changedBy: Nullable(Type.String()),
+    note: Nullable(Type.String()),
+  },
+  { title: 'NodeDetail' },
+);
 export type NodeDetail = Static<typeof NodeDetail>;
 
 /** An entry of a node's history: verifier's GET /v1/nodes/:id/verdicts. */
-export const VerdictRecord = Type.Object({
-  id: Type.Integer(),
-  nodeId: NodeId,
-  nodeVersion: Type.Integer(),
-  at: Instant,
-  outcome: Outcome,
-  reasons: Type.Array(Finding),
-  policy: Nullable(Type.String()),
-});
+export const VerdictRecord = Type.Object(
+  {
+    id: Type.Integer(),
+    nodeId: NodeId,
+    nodeVersion: Type.Integer(),
+    at: Instant,
+    outcome: Outcome,
+    reasons: Type.Array(Finding),
+    policy: Nullable(Type.String()),
+  },
+  { title: 'VerdictRecord' },
+);
 export type VerdictRecord = Static<typeof VerdictRecord>;
 
 /** A change of trust: verifier's GET /v1/events (Server-Sent Events, `id` is `seq`). */
-export const TrustEvent = Type.Object({
-  seq: Type.Integer(),
-  at: Instant,
-  nodeId: NodeId,
-  kind: Type.Enum(['trusted', 'failed', 'banned', 'unbanned', 'inconclusive', 'rebooted', 'reported']),
-  epoch: Type.Integer(),
-  detail: Type.Record(Type.String(), Type.Unknown()),
-});
+export const TrustEvent = Type.Object(
+  {
+    seq: Type.Integer(),
+    at: Instant,
+    nodeId: NodeId,
+    kind: Type.Enum(['trusted', 'failed', 'banned', 'unbanned', 'inconclusive', 'rebooted', 'reported']),
+    epoch: Type.Integer(),
+    detail: Type.Record(Type.String(), Type.Unknown()),
+  },
+  { title: 'TrustEvent' },
+);
 export type TrustEvent = Static<typeof TrustEvent>;
 
 /** Issuer's GET /v1/certificates. */
-export const CertificateRecord = Type.Object({
-  serial: Type.String(),
-  nodeId: NodeId,
-  group: Type.String(),
-  keyMode: Type.Enum(['tpm', 'delivered']),
-  notBefore: Instant,
-  notAfter: Instant,
-  recordedAt: Instant,
-  revoked: Type.Boolean(),
-  revokedAt: Nullable(Instant),
-  reason: Nullable(Type.String()),
-});
+export const CertificateRecord = Type.Object(
+  {
+    serial: Type.String(),
+    nodeId: NodeId,
+    group: Type.String(),
+    keyMode: Type.Enum(['tpm', 'delivered']),
+    notBefore: Instant,
+    notAfter: Instant,
+    recordedAt: Instant,
+    revoked: Type.Boolean(),
+    revokedAt: Nullable(Instant),
+    reason: Nullable(Type.String()),
+  },
+  { title: 'CertificateRecord' },
+);
 export type CertificateRecord = Static<typeof CertificateRecord>;
 
 /** Issuer's GET /v1/bans: what is wanted, and what the reconciler has reached. */
-export const BanRecord = Type.Object({
-  nodeId: NodeId,
-  wanted: Type.Boolean(),
-  since: Instant,
-  appliedAt: Nullable(Instant),
-  attempts: Type.Integer(),
-  lastError: Nullable(Type.String()),
-});
+export const BanRecord = Type.Object(
+  {
+    nodeId: NodeId,
+    wanted: Type.Boolean(),
+    since: Instant,
+    appliedAt: Nullable(Instant),
+    attempts: Type.Integer(),
+    lastError: Nullable(Type.String()),
+  },
+  { title: 'BanRecord' },
+);
 export type BanRecord = Static<typeof BanRecord>;

@@ -19,6 +19,7 @@ export function adminRoutes(app: App, deps: RoutesDeps): void {
     {
       config: people,
       schema: {
+        operationId: 'listBans',
         summary: 'Bans: what is wanted, and what has been reached',
         response: { 200: Type.Object({ bans: Type.Array(BanRecord) }) },
       },
@@ -28,9 +29,11 @@ export function adminRoutes(app: App, deps: RoutesDeps): void {
   app.get(
     '/v1/spire-snippet',
     {
-      config: people,
+      config: { ...people, errors: ['not-found'] },
       schema: {
+        operationId: 'getSpireSnippet',
         summary: 'Configuration for SPIRE that fits this PKI',
+        description: "Without a group it trusts the node root, with one that group's issuing CA alone.",
         querystring: Type.Object({ group: Type.Optional(GroupName) }, { additionalProperties: false }),
         response: { 200: Type.Object({ server: Type.String(), agent: Type.String() }) },
       },
@@ -49,6 +52,7 @@ function certificateRoute(app: App, { database }: RoutesDeps): void {
     {
       config: people,
       schema: {
+        operationId: 'listCertificates',
         summary: 'Certificates, the newest first',
         querystring: Type.Object(
           {

@@ -17,7 +17,12 @@ export function nodeRoutes(app: App, deps: RoutesDeps): void {
     {
       bodyLimit: MAX_REQUEST_BYTES,
       config: { access: ['node'] },
-      schema: { summary: 'A nonce for the next request', response: { 200: IssueChallenge } },
+      schema: {
+        operationId: 'openIssueChallenge',
+        summary: 'A nonce for the next request',
+        description: 'For the node whose TLS certificate was shown, once, for a minute.',
+        response: { 200: IssueChallenge },
+      },
     },
     async (request): Promise<IssueChallenge> => {
       const nonce = deps.randomBytes(NONCE_BYTES);
@@ -29,9 +34,22 @@ export function nodeRoutes(app: App, deps: RoutesDeps): void {
     '/v1/nodes/self/certificate',
     {
       bodyLimit: MAX_REQUEST_BYTES,
-      config: { access: ['node'] },
+      config: {
+        access: ['node'],
+        errors: [
+          'challenge-unknown',
+          'challenge-expired',
+          'identity-refused',
+          'not-admitted',
+          'not-trusted',
+          'conflict',
+        ],
+      },
       schema: {
+        operationId: 'issueCertificate',
         summary: "The node's CA certificate, while it is trusted",
+        description:
+          'With `not-trusted`, `findings[].rule` says why: `node.failed`, `node.banned` and `node.retired` are for good, and what was issued is to be destroyed; `node.stale` and `node.enrolled` may pass.',
         body: IssueRequest,
         response: { 200: IssuedCertificate },
       },

@@ -6,6 +6,8 @@ import type { App } from '../../platform/http/server.ts';
 import { unknownGroup } from './admin.ts';
 import type { RoutesDeps } from './deps.ts';
 
+const CRL = 'application/pkix-crl';
+
 /** What relying parties fetch: nothing in it is secret, and all of it is signed. */
 export function publicRoutes(app: App, deps: RoutesDeps): void {
   app.get(
@@ -13,6 +15,7 @@ export function publicRoutes(app: App, deps: RoutesDeps): void {
     {
       config: { access: ['public'] },
       schema: {
+        operationId: 'getAuthorities',
         summary: 'Certificates of the node root and of the issuing CAs',
         response: {
           200: Type.Object({ root: Type.String(), groups: Type.Record(Type.String(), Type.String()) }),
@@ -36,11 +39,20 @@ function crlRoute(app: App, { authorities, crls, config }: RoutesDeps): void {
   app.get(
     '/crl/:group.crl',
     {
-      config: { access: ['public'] },
+      config: { access: ['public'], errors: ['not-found'] },
       schema: {
+        operationId: 'getCrl',
         summary: "An issuing CA's certificate revocation list (DER)",
+        description: "`etag` is the CRL's number; `if-none-match` with it answers 304.",
         params: Type.Object({ group: GroupName }),
-        produces: ['application/pkix-crl'],
+        response: {
+          200: {
+            content: {
+              [CRL]: { schema: Type.Unsafe<Buffer>({ contentMediaType: CRL }) },
+            },
+          },
+          304: Type.Null(),
+        },
       },
     },
     async ({ params: { group }, headers }, reply) => {
@@ -56,8 +68,8 @@ function crlRoute(app: App, { authorities, crls, config }: RoutesDeps): void {
           'cache-control',
           `public, max-age=${Math.floor(config.crl.intervalMs / 1000)}, must-revalidate`,
         );
-      if (headers['if-none-match'] === tag) return reply.status(304).send();
-      return reply.type('application/pkix-crl').send(Buffer.from(crl.der));
+      if (headers['if-none-match'] === tag) return reply.status(304).send(null);
+      return reply.type(CRL).send(Buffer.from(crl.der));
     },
   );
 }

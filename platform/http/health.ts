@@ -37,16 +37,28 @@ export function healthRoutes(
     '/healthz',
     {
       config: { access: ['public'] },
-      schema: { summary: 'Is the process alive?', response: { 200: Type.Object({ status: Type.String() }) } },
+      schema: {
+        operationId: 'getHealth',
+        summary: 'Is the process alive?',
+        response: { 200: Type.Object({ status: Type.String() }) },
+      },
     },
     async () => ({ status: 'ok' }),
   );
-  const Readiness = Type.Object({ status: Type.String(), checks: Type.Record(Type.String(), Type.String()) });
+  const Readiness = Type.Object(
+    { status: Type.String(), checks: Type.Record(Type.String(), Type.String()) },
+    { title: 'Readiness' },
+  );
   app.get(
     '/readyz',
     {
       config: { access: ['public'] },
-      schema: { summary: 'Can it work?', response: { 200: Readiness, 503: Readiness } },
+      schema: {
+        operationId: 'getReadiness',
+        summary: 'Can it work?',
+        description: 'Names what does not answer, not why.',
+        response: { 200: Readiness, 503: Readiness },
+      },
     },
     async (_request, reply) => {
       const results = await Promise.all(
@@ -62,7 +74,11 @@ export function healthRoutes(
     '/metrics',
     {
       config: { access: ['admin', 'viewer'] },
-      schema: { summary: 'Prometheus metrics', produces: ['text/plain'] },
+      schema: {
+        operationId: 'getMetrics',
+        summary: 'Prometheus metrics',
+        response: { 200: { content: { 'text/plain': { schema: Type.String() } } } },
+      },
     },
     async (_request, reply) =>
       reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),

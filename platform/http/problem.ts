@@ -24,7 +24,8 @@ export const STATUS = {
   unavailable: 503,
 } as const satisfies Record<ErrorCode, number>;
 
-const TITLES: Readonly<Record<number, string>> = {
+/** What a status means, in words. */
+export const TITLES: Readonly<Record<number, string>> = {
   400: 'Bad request',
   401: 'Not authenticated',
   403: 'Forbidden',

@@ -11,6 +11,7 @@ import {
 import { AssayError } from '../../core/errors.ts';
 import type { Logger } from '../logging.ts';
 import { clientNetwork, limitConnections } from './limits.ts';
+import type { DescribedErrors } from './openapi-responses.ts';
 import {
   type Access,
   ANONYMOUS,
@@ -67,7 +68,7 @@ declare module 'fastify' {
     /** Who asks. Set before a route's code runs. */
     principal: Principal;
   }
-  interface FastifyContextConfig {
+  interface FastifyContextConfig extends DescribedErrors {
     /** Who may ask; a route without it does not start (rule `api.deny`). */
     access?: readonly Access[];
   }

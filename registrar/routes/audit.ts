@@ -8,15 +8,18 @@ import type { RoutesDeps } from './deps.ts';
 
 const MAX_PAGE = 1000;
 
-const AuditRecord = Type.Object({
-  seq: Type.Integer(),
-  at: Instant,
-  actor: Type.String(),
-  act: Type.String(),
-  subject: Type.String(),
-  detail: Type.Record(Type.String(), Type.Unknown()),
-  hash: Sha256Hex,
-});
+const AuditRecord = Type.Object(
+  {
+    seq: Type.Integer(),
+    at: Instant,
+    actor: Type.String(),
+    act: Type.String(),
+    subject: Type.String(),
+    detail: Type.Record(Type.String(), Type.Unknown()),
+    hash: Sha256Hex,
+  },
+  { title: 'AuditRecord' },
+);
 const Whole = Type.Integer({ minimum: 0 });
 
 /** Acts of people and changes of trust, of all services. */
@@ -26,7 +29,9 @@ export function auditRoutes(app: App, { database: { db } }: RoutesDeps): void {
     {
       config: { access: ['admin', 'viewer'] },
       schema: {
+        operationId: 'listAudit',
         summary: 'The audit log, oldest first, after an entry',
+        description: 'A page at a time: ask again with `after` = the last `seq`, until nothing comes.',
         querystring: Type.Object(
           {
             after: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$' })),
@@ -57,7 +62,10 @@ export function auditRoutes(app: App, { database: { db } }: RoutesDeps): void {
     {
       config: { access: ['admin', 'viewer'] },
       schema: {
+        operationId: 'verifyAudit',
         summary: 'Recomputes the hash chain',
+        description:
+          '`firstBroken` is the `seq` of the first entry that was changed, or whose predecessor is gone.',
         response: {
           200: Type.Object({
             ok: Type.Boolean(),

@@ -26,9 +26,10 @@ export function enrolmentRoutes(app: App, { enrolments, limits, database }: Rout
   app.post(
     '/v1/enrolments',
     {
-      config: { access: ['public'] },
+      config: { access: ['public'], errors: ['unauthenticated', 'identity-refused'] },
       bodyLimit: BODY_LIMIT,
       schema: {
+        operationId: 'openEnrolment',
         summary: 'Ask for a credential that only the TPM with this EK and AK can open',
         description:
           'The EK certificate, when there is one, must lead to a trusted root: otherwise `identity-refused`, with the issuer that is missing. Nothing changes before the activation.',
@@ -56,10 +57,16 @@ export function enrolmentRoutes(app: App, { enrolments, limits, database }: Rout
   app.post(
     '/v1/enrolments/:id/activation',
     {
-      config: { access: ['public'] },
+      config: {
+        access: ['public'],
+        errors: ['challenge-unknown', 'activation-failed', 'identity-refused', 'conflict'],
+      },
       bodyLimit: 4096,
       schema: {
+        operationId: 'activateEnrolment',
         summary: 'Answer the challenge, once',
+        description:
+          'The proof is HMAC-SHA256 with the secret of the credential over the whole request, so that nothing in it can be exchanged. The answer says whether the node is admitted or waits for a person.',
         params: Type.Object({ id: Type.String({ format: 'uuid' }) }),
         body: ActivationRequest,
         response: { 200: NodeSelf },

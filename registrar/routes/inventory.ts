@@ -11,17 +11,20 @@ import type { RoutesDeps } from './deps.ts';
 const BODY_LIMIT = 4 * 1024 * 1024;
 
 const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
-const InventoryRow = Type.Object({
-  id: Type.String(),
-  ekSha256: Nullable(Sha256Hex),
-  certificateSerial: Nullable(Type.String()),
-  certificateIssuer: Nullable(Type.String()),
-  assetName: Type.String(),
-  group: GroupName,
-  createdBy: Type.String(),
-  createdAt: Instant,
-  nodeId: Nullable(NodeId),
-});
+const InventoryRow = Type.Object(
+  {
+    id: Type.String(),
+    ekSha256: Nullable(Sha256Hex),
+    certificateSerial: Nullable(Type.String()),
+    certificateIssuer: Nullable(Type.String()),
+    assetName: Type.String(),
+    group: GroupName,
+    createdBy: Type.String(),
+    createdAt: Instant,
+    nodeId: Nullable(NodeId),
+  },
+  { title: 'InventoryEntry' },
+);
 
 /** Nodes that are expected. */
 export function inventoryRoutes(app: App, { database, newId }: RoutesDeps): void {
@@ -31,6 +34,7 @@ export function inventoryRoutes(app: App, { database, newId }: RoutesDeps): void
     {
       config: { access: ['admin', 'viewer'] },
       schema: {
+        operationId: 'listInventory',
         summary: 'What is expected, and which node claimed it',
         response: { 200: Type.Object({ entries: Type.Array(InventoryRow) }) },
       },
@@ -43,10 +47,13 @@ export function inventoryRoutes(app: App, { database, newId }: RoutesDeps): void
   app.post(
     '/v1/inventory',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], errors: ['conflict'] },
       bodyLimit: BODY_LIMIT,
       schema: {
+        operationId: 'importInventory',
         summary: 'Add the entries of a CSV file, all or none',
+        description:
+          "The header is `ek_sha256,certificate_serial,certificate_issuer,asset_name,group`; a row has either the EK's SHA-256 or serial and issuer of its certificate. What is there already counts as unchanged.",
         consumes: ['text/csv'],
         body: Type.String({ maxLength: BODY_LIMIT }),
         response: { 200: Type.Object({ added: Type.Integer(), unchanged: Type.Integer() }) },
@@ -58,8 +65,9 @@ export function inventoryRoutes(app: App, { database, newId }: RoutesDeps): void
   app.delete(
     '/v1/inventory/:id',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], errors: ['not-found'] },
       schema: {
+        operationId: 'removeInventory',
         summary: 'No longer expect a node; one that was admitted stays',
         params: Type.Object({ id: Type.String({ format: 'uuid' }) }),
         response: { 204: Type.Null() },

@@ -9,19 +9,25 @@ import { retireNode } from '../store/lifecycle.ts';
 import { findAdmitted, listAdmittedAliases, type NodeRow } from '../store/node-queries.ts';
 import type { RoutesDeps } from './deps.ts';
 import { BASE, Named, unknownAgent, Versioned } from './keylime.ts';
-import { sendKeylimeError, success } from './keylime-envelope.ts';
+import { KEYLIME_ERRORS, sendKeylimeError, success } from './keylime-envelope.ts';
 
-const RegisteredAgent = Type.Object({
-  aik_tpm: Type.String(),
-  ek_tpm: Type.String(),
-  ekcert: Type.String(),
-  mtls_cert: Type.String(),
-  ip: Type.String(),
-  port: Type.Integer(),
-  regcount: Type.Integer(),
-});
+const RegisteredAgent = Type.Object(
+  {
+    aik_tpm: Type.String(),
+    ek_tpm: Type.String(),
+    ekcert: Type.String(),
+    mtls_cert: Type.String(),
+    ip: Type.String(),
+    port: Type.Integer(),
+    regcount: Type.Integer(),
+  },
+  { title: 'KeylimeAgent' },
+);
 
-const common = { config: { access: ['admin' as const] }, errorHandler: sendKeylimeError };
+const common = {
+  config: { access: ['admin' as const], errorForm: KEYLIME_ERRORS },
+  errorHandler: sendKeylimeError,
+};
 
 /** What Keylime's tenant asks of a registrar. A name means the admitted node that has it. */
 export function keylimeAdminRoutes(app: App, { database }: RoutesDeps): void {
@@ -31,6 +37,7 @@ export function keylimeAdminRoutes(app: App, { database }: RoutesDeps): void {
     {
       ...common,
       schema: {
+        operationId: 'keylimeListAgents',
         summary: 'Names of admitted nodes (Keylime)',
         params: Type.Object(Versioned),
         response: { 200: Envelope(Type.Object({ uuids: Type.Array(Alias) })) },
@@ -43,6 +50,7 @@ export function keylimeAdminRoutes(app: App, { database }: RoutesDeps): void {
     {
       ...common,
       schema: {
+        operationId: 'keylimeGetAgent',
         summary: 'An admitted node (Keylime)',
         params: Named,
         response: { 200: Envelope(RegisteredAgent) },
@@ -59,6 +67,7 @@ export function keylimeAdminRoutes(app: App, { database }: RoutesDeps): void {
     {
       ...common,
       schema: {
+        operationId: 'keylimeDeleteAgent',
         summary: 'Retire an admitted node (Keylime); its record stays',
         params: Named,
         response: { 200: Envelope(Type.Object({})) },

@@ -1,5 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import Type from 'typebox';
 import type { ErrorCode } from '../../core/errors.ts';
+import { Envelope } from '../../core/messages/keylime/messages.ts';
 import { problemOf } from '../../platform/http/problem.ts';
 
 /** A success in the form of Keylime's v2 API. */
@@ -13,6 +15,19 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'activation-failed': 400,
   'challenge-unknown': 404,
   conflict: 403,
+};
+
+/** How routes with `sendKeylimeError` refuse, for their description. */
+export const KEYLIME_ERRORS = {
+  schema: Type.Object(Envelope(Type.Object({})).properties, { title: 'KeylimeError' }),
+  statuses: {
+    400: 'Malformed, or an identity or an answer that is refused; trying again is of no use',
+    401: 'Not authenticated',
+    403: 'Not for this caller, or the name belongs to another TPM',
+    404: 'Not found, or no challenge is open',
+    429: 'Too many requests; try again',
+  },
+  otherwise: 'An error that the caller did not make; try again',
 };
 
 /** An error in the form of Keylime's v2 API. An identity that belongs to another node is 403, as there. */

@@ -15,16 +15,18 @@ import type { App } from '../../platform/http/server.ts';
 import { keylimeClaim } from '../domain/keylime-claim.ts';
 import { requesterNetwork } from '../domain/requester.ts';
 import type { RoutesDeps } from './deps.ts';
-import { sendKeylimeError, success } from './keylime-envelope.ts';
+import { KEYLIME_ERRORS, sendKeylimeError, success } from './keylime-envelope.ts';
 
 const VERSIONS = ['2.0', '2.1', '2.2', '2.3', '2.4', '2.5', '2.6'];
 const BODY_LIMIT = 256 * 1024;
 export const BASE = '/v2.:minor(^[0-6]$)/agents';
-export const Versioned = { minor: Type.String() };
+export const Versioned = {
+  minor: Type.String({ pattern: '^[0-6]$', description: "Of Keylime's API, version 2" }),
+};
 export const Named = Type.Object({ ...Versioned, alias: Alias });
 
 const common = {
-  config: { access: ['public' as const] },
+  config: { access: ['public' as const], errorForm: KEYLIME_ERRORS },
   bodyLimit: BODY_LIMIT,
   errorHandler: sendKeylimeError,
 };
@@ -35,7 +37,11 @@ export function keylimeRoutes(app: App, deps: RoutesDeps): void {
     '/version',
     {
       ...common,
-      schema: { summary: "Versions of Keylime's API", response: { 200: Envelope(RegistrarVersion) } },
+      schema: {
+        operationId: 'keylimeVersion',
+        summary: "Versions of Keylime's API",
+        response: { 200: Envelope(RegistrarVersion) },
+      },
     },
     async () => success({ current_version: '2.6', supported_versions: VERSIONS }),
   );
@@ -58,7 +64,15 @@ function registerRoutes(app: App, { enrolments }: RoutesDeps): void {
     `${BASE}/:alias`,
     {
       ...common,
-      schema: { summary: 'Register (Keylime)', params: Named, body: RegistrationRequest, response },
+      schema: {
+        operationId: 'keylimeRegister',
+        summary: 'Register (Keylime)',
+        description:
+          'Answers a credential that only the TPM with this EK and AK can open. Nothing changes before the activation.',
+        params: Named,
+        body: RegistrationRequest,
+        response,
+      },
     },
     async ({ params, body, ip }) => register(params.alias, params.minor, body, ip),
   );
@@ -67,6 +81,7 @@ function registerRoutes(app: App, { enrolments }: RoutesDeps): void {
     {
       ...common,
       schema: {
+        operationId: 'keylimeRegisterWithId',
         summary: 'Register (Keylime), the id in the body',
         params: Type.Object(Versioned),
         body: RegistrationRequestWithId,
@@ -79,16 +94,17 @@ function registerRoutes(app: App, { enrolments }: RoutesDeps): void {
 
 function activateRoutes(app: App, { enrolments }: RoutesDeps): void {
   const routes = [
-    ['PUT', `${BASE}/:alias`],
-    ['PUT', `${BASE}/:alias/activate`],
-    ['POST', `${BASE}/:alias/activate`],
+    ['PUT', `${BASE}/:alias`, 'keylimeActivate'],
+    ['PUT', `${BASE}/:alias/activate`, 'keylimeActivatePut'],
+    ['POST', `${BASE}/:alias/activate`, 'keylimeActivatePost'],
   ] as const;
-  for (const [method, url] of routes) {
+  for (const [method, url, operationId] of routes) {
     app.route({
       ...common,
       method,
       url,
       schema: {
+        operationId,
         summary: 'Activate (Keylime)',
         params: Named,
         body: ActivationRequest,

@@ -21,7 +21,7 @@ const Approval = Type.Object(
     assetName: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
     reason: Type.String({ minLength: 1, maxLength: 500 }),
   },
-  { additionalProperties: false },
+  { title: 'Approval', additionalProperties: false },
 );
 
 /** The fleet as people see it, and what people decide about a node. */
@@ -34,8 +34,13 @@ function readRoutes(app: App, { database: { db } }: RoutesDeps): void {
   app.get(
     '/v1/nodes/self',
     {
-      config: { access: ['node'] },
-      schema: { summary: 'The record of the node that asks', response: { 200: NodeSelf } },
+      config: { access: ['node'], errors: ['not-found'] },
+      schema: {
+        operationId: 'getSelf',
+        summary: 'The record of the node that asks',
+        description: 'Which node asks says its TLS certificate.',
+        response: { 200: NodeSelf },
+      },
     },
     async ({ principal }) => {
       if (principal.kind !== 'node') throw new AssayError('forbidden', 'only a node has a record of its own');
@@ -47,7 +52,9 @@ function readRoutes(app: App, { database: { db } }: RoutesDeps): void {
     {
       config: { access: ['admin', 'viewer'] },
       schema: {
+        operationId: 'listNodes',
         summary: 'All nodes, by id; `next` is there when there are more',
+        description: '`after` takes `next` of the page before.',
         querystring: Type.Object(
           {
             state: Type.Optional(NodeState),
@@ -71,9 +78,11 @@ function readRoutes(app: App, { database: { db } }: RoutesDeps): void {
   app.get(
     '/v1/nodes/:node',
     {
-      config: { access: ['admin', 'viewer'] },
+      config: { access: ['admin', 'viewer'], errors: ['not-found', 'conflict'] },
       schema: {
+        operationId: 'getNode',
         summary: 'One node, by id, unique beginning of an id, or alias',
+        description: '`conflict` when the name may be several nodes; `findings` lists them.',
         params: Named,
         response: { 200: NodeDetail },
       },
@@ -91,8 +100,9 @@ function actRoutes(app: App, { database }: RoutesDeps): void {
   app.post(
     '/v1/nodes/:node/approve',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], errors: ['not-found', 'conflict'] },
       schema: {
+        operationId: 'approveNode',
         summary: 'Admit a node that waits for a person',
         params: Named,
         body: Approval,
@@ -108,9 +118,11 @@ function actRoutes(app: App, { database }: RoutesDeps): void {
   app.post(
     '/v1/nodes/:node/retire',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], errors: ['not-found', 'conflict'] },
       schema: {
+        operationId: 'retireNode',
         summary: 'Take a node out of service for good',
+        description: 'Its certificates are revoked, and it cannot enrol again. The record stays.',
         params: Named,
         body: ActReason,
         response: { 200: NodeDetail },

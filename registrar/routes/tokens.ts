@@ -21,24 +21,30 @@ const TokenRequest = Type.Object(
     ttl: Type.String({ pattern: DURATION_PATTERN, description: 'at most 30d' }),
     note: Type.Optional(Type.String({ maxLength: 200 })),
   },
-  { additionalProperties: false },
+  { title: 'TokenRequest', additionalProperties: false },
 );
-const CreatedToken = Type.Object({
-  id: Type.String(),
-  token: Type.String({ description: 'shown once' }),
-  expiresAt: Instant,
-  command: Type.String({ description: 'the line that joins a node' }),
-});
-const TokenRow = Type.Object({
-  id: Type.String(),
-  group: GroupName,
-  note: Type.String(),
-  createdBy: Type.String(),
-  createdAt: Instant,
-  expiresAt: Instant,
-  usedAt: Type.Union([Instant, Type.Null()]),
-  usedBy: Type.Union([NodeId, Type.Null()]),
-});
+const CreatedToken = Type.Object(
+  {
+    id: Type.String(),
+    token: Type.String({ description: 'shown once' }),
+    expiresAt: Instant,
+    command: Type.String({ description: 'the line that joins a node' }),
+  },
+  { title: 'CreatedToken' },
+);
+const TokenRow = Type.Object(
+  {
+    id: Type.String(),
+    group: GroupName,
+    note: Type.String(),
+    createdBy: Type.String(),
+    createdAt: Instant,
+    expiresAt: Instant,
+    usedAt: Type.Union([Instant, Type.Null()]),
+    usedBy: Type.Union([NodeId, Type.Null()]),
+  },
+  { title: 'Token' },
+);
 const Identified = Type.Object({ id: Type.String({ format: 'uuid' }) });
 
 /** One-time join tokens. */

@@ -19,28 +19,34 @@ import type { RoutesDeps } from './deps.ts';
 const PEM_CHARACTERS = 512 * 1024;
 const CHECKED_CHARACTERS = 128 * 1024;
 
-const Anchor = Type.Object({
-  sha256: Sha256Hex,
-  kind: Type.Enum(['root', 'intermediate']),
-  subject: Type.String(),
-  notAfter: Instant,
-  source: Type.String(),
-  addedBy: Type.String(),
-  addedAt: Instant,
-});
-const Check = Type.Object({
-  ok: Type.Boolean(),
-  path: Type.Array(Type.String()),
-  findings: Type.Array(Finding),
-  faults: Type.Array(Type.String()),
-  missingIssuer: Type.Optional(
-    Type.Object({
-      subject: Type.String(),
-      keyId: Type.Union([Type.String(), Type.Null()]),
-      urls: Type.Array(Type.String()),
-    }),
-  ),
-});
+const Anchor = Type.Object(
+  {
+    sha256: Sha256Hex,
+    kind: Type.Enum(['root', 'intermediate']),
+    subject: Type.String(),
+    notAfter: Instant,
+    source: Type.String(),
+    addedBy: Type.String(),
+    addedAt: Instant,
+  },
+  { title: 'TrustAnchor' },
+);
+const Check = Type.Object(
+  {
+    ok: Type.Boolean(),
+    path: Type.Array(Type.String()),
+    findings: Type.Array(Finding),
+    faults: Type.Array(Type.String()),
+    missingIssuer: Type.Optional(
+      Type.Object({
+        subject: Type.String(),
+        keyId: Type.Union([Type.String(), Type.Null()]),
+        urls: Type.Array(Type.String()),
+      }),
+    ),
+  },
+  { title: 'EkCertificateCheck' },
+);
 
 /** Which TPM manufacturers are trusted. */
 export function trustRoutes(app: App, deps: RoutesDeps): void {
@@ -54,6 +60,7 @@ function readRoutes(app: App, { database, trust }: RoutesDeps): void {
     {
       config: { access: ['admin', 'viewer'] },
       schema: {
+        operationId: 'listTrustAnchors',
         summary: 'Certificates that EK certificates must lead to',
         response: { 200: Type.Object({ anchors: Type.Array(Anchor) }) },
       },
@@ -65,7 +72,10 @@ function readRoutes(app: App, { database, trust }: RoutesDeps): void {
     {
       config: { access: ['admin', 'viewer'] },
       schema: {
+        operationId: 'checkEkCertificate',
         summary: 'Would this EK certificate be accepted? The EK certificate first, then its chain',
+        description:
+          'Nothing is stored. `missingIssuer` names the certificate that is wanted and where its maker publishes it.',
         body: Type.Object(
           { certificates: Type.String({ minLength: 1, maxLength: CHECKED_CHARACTERS, description: 'PEM' }) },
           { additionalProperties: false },
@@ -83,7 +93,10 @@ function changeRoutes(app: App, { database, trust }: RoutesDeps): void {
     {
       config: { access: ['admin'] },
       schema: {
+        operationId: 'addTrustAnchors',
         summary: 'Trust the certificates of a PEM text',
+        description:
+          'Self-signed certificates become roots, others intermediates. Those that are trusted already are left out of the answer.',
         body: Type.Object(
           { pem: Type.String({ minLength: 1, maxLength: PEM_CHARACTERS }) },
           { additionalProperties: false },
@@ -106,8 +119,9 @@ function changeRoutes(app: App, { database, trust }: RoutesDeps): void {
   app.delete(
     '/v1/trust/:sha256',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], errors: ['not-found', 'conflict'] },
       schema: {
+        operationId: 'removeTrustAnchor',
         summary:
           'No longer trust a certificate, by the beginning of its SHA-256; nodes already enrolled stay',
         params: Type.Object({ sha256: Type.String({ pattern: '^[0-9a-f]{8,64}$' }) }),

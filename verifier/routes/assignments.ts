@@ -12,20 +12,24 @@ const Subject = Type.String({
   maxLength: 80,
   description: "'default', 'group:NAME' or 'node:UUID'; the most specific counts",
 });
-const Assignment = Type.Object({ subject: Subject, policy: PolicyName });
-const AssignmentDetail = Type.Object({
-  ...Assignment.properties,
-  assignedBy: Type.String(),
-  assignedAt: Instant,
-});
+const Assignment = Type.Object({ subject: Subject, policy: PolicyName }, { title: 'Assignment' });
+const AssignmentDetail = Type.Object(
+  {
+    ...Assignment.properties,
+    assignedBy: Type.String(),
+    assignedAt: Instant,
+  },
+  { title: 'AssignmentDetail' },
+);
 
 /** Which policy counts for whom. */
 export function assignmentRoutes(app: App, { database }: RoutesDeps): void {
   app.put(
     '/v1/assignments',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], errors: ['not-found'] },
       schema: {
+        operationId: 'assignPolicy',
         summary: 'Assign a policy; its newest version counts from now on',
         body: Type.Object(Assignment.properties, { additionalProperties: false }),
         response: { 200: Assignment },
@@ -42,6 +46,7 @@ export function assignmentRoutes(app: App, { database }: RoutesDeps): void {
     {
       config: { access: ['admin', 'viewer'] },
       schema: {
+        operationId: 'listAssignments',
         summary: 'All assignments',
         response: { 200: Type.Object({ assignments: Type.Array(AssignmentDetail) }) },
       },
@@ -51,8 +56,9 @@ export function assignmentRoutes(app: App, { database }: RoutesDeps): void {
   app.delete(
     '/v1/assignments/:subject',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], errors: ['not-found'] },
       schema: {
+        operationId: 'unassignPolicy',
         summary: 'Remove an assignment',
         params: Type.Object({ subject: Subject }),
         response: { 200: Type.Object({ subject: Subject }) },

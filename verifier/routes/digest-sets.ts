@@ -11,14 +11,17 @@ const MAX_SET_BYTES = 512 * 1024 * 1024;
 const BINARY = 'application/octet-stream';
 const SetId = Type.String({ pattern: '^sha256:[0-9a-f]{64}$' });
 const SetName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:+~-]{0,127}$' });
-const Summary = Type.Object({
-  id: SetId,
-  name: SetName,
-  entries: Type.Integer(),
-  sizeBytes: Type.Integer(),
-  createdAt: Instant,
-  createdBy: Type.String(),
-});
+const Summary = Type.Object(
+  {
+    id: SetId,
+    name: SetName,
+    entries: Type.Integer(),
+    sizeBytes: Type.Integer(),
+    createdAt: Instant,
+    createdBy: Type.String(),
+  },
+  { title: 'DigestSetSummary' },
+);
 
 /** Digest sets: which bytes may be at which path. Policies name them by id. */
 export function digestSetRoutes(app: App, { database }: RoutesDeps): void {
@@ -31,9 +34,10 @@ export function digestSetRoutes(app: App, { database }: RoutesDeps): void {
       bodyLimit: MAX_SET_BYTES,
       config: { access: ['admin'] },
       schema: {
+        operationId: 'addDigestSet',
         summary: 'Store a digest set; the same content is kept once',
         description: 'The body is the set as "assay digests import" writes it, as application/octet-stream.',
-        consumes: [BINARY],
+        body: { content: { [BINARY]: { schema: Type.Unsafe<Buffer>({ contentMediaType: BINARY }) } } },
         querystring: Type.Object({ name: SetName }, { additionalProperties: false }),
         response: { 200: Type.Object({ id: SetId, entries: Type.Integer() }) },
       },
@@ -49,6 +53,7 @@ export function digestSetRoutes(app: App, { database }: RoutesDeps): void {
     {
       config: { access: ['admin', 'viewer'] },
       schema: {
+        operationId: 'listDigestSets',
         summary: 'All digest sets, the newest first',
         response: { 200: Type.Object({ sets: Type.Array(Summary) }) },
       },
@@ -58,11 +63,16 @@ export function digestSetRoutes(app: App, { database }: RoutesDeps): void {
   app.get(
     '/v1/digest-sets/:id/content',
     {
-      config: { access: ['admin', 'viewer'] },
+      config: { access: ['admin', 'viewer'], errors: ['not-found'] },
       schema: {
+        operationId: 'getDigestSet',
         summary: 'The bytes of a digest set',
         params: Type.Object({ id: SetId }),
-        response: { 200: Type.Unsafe<Buffer>({ type: 'string', format: 'binary' }) },
+        response: {
+          200: {
+            content: { [BINARY]: { schema: Type.Unsafe<Buffer>({ contentMediaType: BINARY }) } },
+          },
+        },
       },
     },
     async ({ params: { id } }, reply) => {

@@ -12,8 +12,9 @@ export function draftRoutes(app: App, { database }: RoutesDeps): void {
   app.post(
     '/v1/policies/draft',
     {
-      config: { access: ['admin', 'viewer'] },
+      config: { access: ['admin', 'viewer'], errors: ['not-found'] },
       schema: {
+        operationId: 'draftPolicy',
         summary: "A policy with the PCR values of a node's last pass; nothing is stored",
         body: Type.Object({ node: NodeId, name: PolicyName }, { additionalProperties: false }),
         response: { 200: Type.Object({ document: Type.String() }) },

@@ -12,16 +12,22 @@ export function eventRoutes(app: App, { events }: RoutesDeps): void {
     {
       config: { access: ['admin', 'viewer'] },
       schema: {
-        summary:
-          'Changes of trust as Server-Sent Events; Last-Event-ID goes on after the event with that seq',
-        produces: ['text/event-stream'],
+        operationId: 'streamEvents',
+        summary: 'Changes of trust as Server-Sent Events',
+        description:
+          'With Last-Event-ID it goes on after the event with that `seq`, without it with the next one.',
         querystring: Type.Object(
           {
             after: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$', description: 'as Last-Event-ID' })),
           },
           { additionalProperties: false },
         ),
-        response: { 200: Type.Object(TrustEvent.properties, { description: 'data of each event' }) },
+        response: {
+          200: {
+            description: 'The `data` of each event; its `id` is `seq`',
+            content: { 'text/event-stream': { schema: TrustEvent } },
+          },
+        },
       },
     },
     async (request, reply) => {

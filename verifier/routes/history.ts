@@ -8,11 +8,14 @@ import type { RoutesDeps } from './deps.ts';
 
 const DEFAULT_LIMIT = 50;
 const people = { access: ['admin', 'viewer'] } as const;
-const Evidence = Type.Object({
-  nodeId: NodeId,
-  at: Instant,
-  evidence: Type.Unknown({ description: 'What was judged: enough to judge it again' }),
-});
+const Evidence = Type.Object(
+  {
+    nodeId: NodeId,
+    at: Instant,
+    evidence: Type.Unknown({ description: 'What was judged: enough to judge it again' }),
+  },
+  { title: 'Evidence' },
+);
 
 /** What was found about a node, and on what evidence. */
 export function historyRoutes(app: App, { database: { db } }: RoutesDeps): void {
@@ -21,6 +24,7 @@ export function historyRoutes(app: App, { database: { db } }: RoutesDeps): void 
     {
       config: people,
       schema: {
+        operationId: 'listVerdicts',
         summary: 'Fails and changes of verdict of a node, the newest first',
         params: Type.Object({ id: NodeId }),
         querystring: Type.Object(
@@ -37,8 +41,9 @@ export function historyRoutes(app: App, { database: { db } }: RoutesDeps): void 
   app.get(
     '/v1/nodes/:id/evidence',
     {
-      config: people,
+      config: { ...people, errors: ['not-found'] },
       schema: {
+        operationId: 'getLastEvidence',
         summary: "The evidence of the node's last pass",
         params: Type.Object({ id: NodeId }),
         response: { 200: Evidence },
@@ -53,8 +58,9 @@ export function historyRoutes(app: App, { database: { db } }: RoutesDeps): void 
   app.get(
     '/v1/verdicts/:id/evidence',
     {
-      config: people,
+      config: { ...people, errors: ['not-found'] },
       schema: {
+        operationId: 'getVerdictEvidence',
         summary: 'The evidence of a verdict; that of fails is kept',
         params: Type.Object({ id: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }) }),
         response: { 200: Evidence },

@@ -10,19 +10,25 @@ import type { RoutesDeps } from './deps.ts';
 const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
 
 export const PolicyName = Type.String({ pattern: '^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$' });
-const PolicyVersion = Type.Object({ name: PolicyName, version: Type.Integer() });
-const PolicySummary = Type.Object({
-  ...PolicyVersion.properties,
-  createdAt: Instant,
-  createdBy: Type.String(),
-  assignedTo: Type.Array(Type.String()),
-});
-const PolicyDetail = Type.Object({
-  ...PolicyVersion.properties,
-  document: Type.String(),
-  createdAt: Instant,
-  createdBy: Type.String(),
-});
+const PolicyVersion = Type.Object({ name: PolicyName, version: Type.Integer() }, { title: 'PolicyVersion' });
+const PolicySummary = Type.Object(
+  {
+    ...PolicyVersion.properties,
+    createdAt: Instant,
+    createdBy: Type.String(),
+    assignedTo: Type.Array(Type.String()),
+  },
+  { title: 'PolicySummary' },
+);
+const PolicyDetail = Type.Object(
+  {
+    ...PolicyVersion.properties,
+    document: Type.String(),
+    createdAt: Instant,
+    createdBy: Type.String(),
+  },
+  { title: 'PolicyDetail' },
+);
 
 /** Policies, kept in versions. */
 export function policyRoutes(app: App, { database }: RoutesDeps): void {
@@ -30,9 +36,11 @@ export function policyRoutes(app: App, { database }: RoutesDeps): void {
     '/v1/policies',
     {
       bodyLimit: MAX_DOCUMENT_BYTES + 4096,
-      config: { access: ['admin'] },
+      config: { access: ['admin'], errors: ['invalid-policy'] },
       schema: {
+        operationId: 'addPolicy',
         summary: 'Store a policy; the text of the newest version stays that version',
+        description: '`document` is the YAML text. Digest sets that it names must be stored first.',
         body: Type.Object({ document: Type.String({ minLength: 1 }) }, { additionalProperties: false }),
         response: { 200: PolicyVersion },
       },
@@ -49,6 +57,7 @@ export function policyRoutes(app: App, { database }: RoutesDeps): void {
     {
       config: { access: ['admin', 'viewer'] },
       schema: {
+        operationId: 'listPolicies',
         summary: 'The newest version of each policy, and to whom it is assigned',
         response: { 200: Type.Object({ policies: Type.Array(PolicySummary) }) },
       },
@@ -58,8 +67,9 @@ export function policyRoutes(app: App, { database }: RoutesDeps): void {
   app.get(
     '/v1/policies/:name',
     {
-      config: { access: ['admin', 'viewer'] },
+      config: { access: ['admin', 'viewer'], errors: ['not-found'] },
       schema: {
+        operationId: 'getPolicy',
         summary: 'One version of a policy, the newest by default',
         params: Type.Object({ name: PolicyName }),
         querystring: Type.Object(

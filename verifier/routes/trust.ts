@@ -8,7 +8,7 @@ import { banNode, unbanNode } from '../store/bans.ts';
 import type { RoutesDeps } from './deps.ts';
 
 const Named = Type.Object({ id: NodeId });
-const Done = Type.Object({ id: NodeId, standing: Type.Enum(['banned', 'unknown']) });
+const Done = Type.Object({ id: NodeId, standing: Type.Enum(['banned', 'unknown']) }, { title: 'Standing' });
 
 /** What people decide about a node's trust. */
 export function trustRoutes(app: App, deps: RoutesDeps): void {
@@ -16,8 +16,16 @@ export function trustRoutes(app: App, deps: RoutesDeps): void {
   app.post(
     '/v1/nodes/:id/ban',
     {
-      config: { access: ['admin'] },
-      schema: { summary: 'Ban a node now', params: Named, body: ActReason, response: { 200: Done } },
+      config: { access: ['admin'], errors: ['not-found', 'conflict'] },
+      schema: {
+        operationId: 'banNode',
+        summary: 'Ban a node now',
+        description:
+          'Ends trust at once and revokes every certificate of the node. It stays banned until a person lifts it.',
+        params: Named,
+        body: ActReason,
+        response: { 200: Done },
+      },
     },
     async ({ params: { id }, body: { reason }, principal }) => {
       const act = { nodeId: id, reason, actor: actorOf(principal) };
@@ -30,8 +38,9 @@ export function trustRoutes(app: App, deps: RoutesDeps): void {
   app.post(
     '/v1/nodes/:id/unban',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], errors: ['not-found', 'conflict'] },
       schema: {
+        operationId: 'unbanNode',
         summary: 'Lift a ban or a fail; the node must pass before it is trusted',
         params: Named,
         body: ActReason,
@@ -46,9 +55,11 @@ export function trustRoutes(app: App, deps: RoutesDeps): void {
   app.post(
     '/v1/nodes/:id/attest',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], errors: ['not-found', 'conflict'] },
       schema: {
+        operationId: 'attestNode',
         summary: 'Attest a node now and answer the verdict',
+        description: 'Waits for the verdict; `unavailable` when no verifier came to one in time.',
         params: Named,
         response: { 200: Type.Object({ outcome: Outcome, reasons: Type.Array(Finding) }) },
       },

@@ -19,33 +19,43 @@ export const Envelope = <T extends TSchema>(results: T) =>
 export const EmptyResults = Type.Union([Type.Object({}), Type.Null()]);
 
 /** Body of POST /v2.x/agents/:id. */
-export const RegistrationRequest = Type.Object({
-  ek_tpm: base64(PUBLIC_BYTES, 'TPM2B_PUBLIC of the EK'),
-  aik_tpm: base64(PUBLIC_BYTES, 'TPM2B_PUBLIC of the AK'),
-  ekcert: NullableText(CERTIFICATE_CHARACTERS),
-  iak_tpm: NullableText(PUBLIC_BYTES * 2),
-  idevid_tpm: NullableText(PUBLIC_BYTES * 2),
-  iak_cert: NullableText(CERTIFICATE_CHARACTERS),
-  idevid_cert: NullableText(CERTIFICATE_CHARACTERS),
-  iak_attest: NullableText(PUBLIC_BYTES * 2),
-  iak_sign: NullableText(PUBLIC_BYTES * 2),
-  mtls_cert: NullableText(CERTIFICATE_CHARACTERS),
-  ip: Type.Optional(Type.Union([Type.String({ maxLength: 253 }), Type.Null()])),
-  port: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 65535 }), Type.Null()])),
-});
+export const RegistrationRequest = Type.Object(
+  {
+    ek_tpm: base64(PUBLIC_BYTES, 'TPM2B_PUBLIC of the EK'),
+    aik_tpm: base64(PUBLIC_BYTES, 'TPM2B_PUBLIC of the AK'),
+    ekcert: NullableText(CERTIFICATE_CHARACTERS),
+    iak_tpm: NullableText(PUBLIC_BYTES * 2),
+    idevid_tpm: NullableText(PUBLIC_BYTES * 2),
+    iak_cert: NullableText(CERTIFICATE_CHARACTERS),
+    idevid_cert: NullableText(CERTIFICATE_CHARACTERS),
+    iak_attest: NullableText(PUBLIC_BYTES * 2),
+    iak_sign: NullableText(PUBLIC_BYTES * 2),
+    mtls_cert: NullableText(CERTIFICATE_CHARACTERS),
+    ip: Type.Optional(Type.Union([Type.String({ maxLength: 253 }), Type.Null()])),
+    port: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 65535 }), Type.Null()])),
+  },
+  { title: 'KeylimeRegistration' },
+);
 export type RegistrationRequest = Static<typeof RegistrationRequest>;
 
 /** Body of POST /v2.x/agents and /v3.0/agents, where the id is not in the path. */
-export const RegistrationRequestWithId = Type.Interface([RegistrationRequest], { agent_id: Alias });
+export const RegistrationRequestWithId = Type.Interface(
+  [RegistrationRequest],
+  { agent_id: Alias },
+  { title: 'KeylimeRegistrationWithId' },
+);
 export type RegistrationRequestWithId = Static<typeof RegistrationRequestWithId>;
 
 export const RegistrationResults = Type.Object({ blob: base64(4096, 'credential in the tpm2-tools format') });
 export type RegistrationResults = Static<typeof RegistrationResults>;
 
 /** Body of PUT /v2.x/agents/:id and of POST /v2.x/agents/:id/activate. */
-export const ActivationRequest = Type.Object({
-  auth_tag: Type.String({ pattern: '^[0-9a-f]{96}$', description: 'renderAuthTag(secret, id)' }),
-});
+export const ActivationRequest = Type.Object(
+  {
+    auth_tag: Type.String({ pattern: '^[0-9a-f]{96}$', description: 'renderAuthTag(secret, id)' }),
+  },
+  { title: 'KeylimeActivation' },
+);
 export type ActivationRequest = Static<typeof ActivationRequest>;
 
 /** GET /version of a registrar. Agents that do not know `current_version` take the highest they share. */

@@ -2,6 +2,7 @@ import Type from 'typebox';
 import { expect, test } from 'vitest';
 import { healthRoutes } from '../../../../platform/http/health.ts';
 import { describeApi, exportOpenApi } from '../../../../platform/http/openapi.ts';
+import { hoistTitled } from '../../../../platform/http/openapi-components.ts';
 import type { Access } from '../../../../platform/http/principal.ts';
 import { createHttpServer } from '../../../../platform/http/server.ts';
 import { createMetrics, type Metrics } from '../../../../platform/metrics.ts';
@@ -22,6 +23,8 @@ async function service(
   return app;
 }
 
+const COMMON = ['/healthz', '/metrics', '/openapi.json', '/readyz'];
+
 test('the document of a service names every route with who may ask', async () => {
   const app = await service('one', '/v1/one', ['admin', 'service:verifier']);
   const document = (await app.inject('/openapi.json')).json();
@@ -29,10 +32,10 @@ test('the document of a service names every route with who may ask', async () =>
     openapi: '3.1.0',
     components: { securitySchemes: { clientCertificate: { type: 'mutualTLS' } } },
   });
-  expect(Object.keys(document.paths).sort()).toEqual(['/healthz', '/metrics', '/readyz', '/v1/one']);
+  expect(Object.keys(document.paths).sort()).toEqual([...COMMON, '/v1/one'].sort());
   expect(document.paths['/v1/one'].post).toMatchObject({
     'x-access': ['admin', 'service:verifier'],
-    security: [{ clientCertificate: [] }],
+    security: [{ clientCertificate: ['admin'] }, { clientCertificate: ['service:verifier'] }],
     tags: ['one'],
   });
   expect(document.paths['/healthz'].get).toMatchObject({ 'x-access': ['public'], security: [] });
@@ -41,15 +44,13 @@ test('the document of a service names every route with who may ask', async () =>
 
 test('documents of several services become one', async () => {
   const apps = [await service('one', '/v1/one', ['admin']), await service('two', '/v1/two', ['node'])];
-  const document = exportOpenApi(apps);
-  expect(Object.keys(Object(document.paths))).toEqual([
-    '/healthz',
-    '/metrics',
-    '/readyz',
-    '/v1/one',
-    '/v1/two',
-  ]);
-  expect(Object(document.paths)['/healthz'].get.tags).toEqual(['one', 'two']);
+  const [one, two] = ['one', 'two'].map((description) => ({ url: `https://${description}`, description }));
+  const document = exportOpenApi(apps, { ...(one && { one }), ...(two && { two }) });
+  const paths = Object(document.paths);
+  expect(Object.keys(paths)).toEqual([...COMMON, '/v1/one', '/v1/two']);
+  expect(paths['/healthz'].get).toMatchObject({ tags: ['one', 'two'], servers: [one, two] });
+  expect(paths['/v1/two'].post).toMatchObject({ tags: ['two'], servers: [two] });
+  expect(Object(document.components).schemas).toHaveProperty('Problem.properties.code');
   await Promise.all(apps.map((app) => app.close()));
 });
 
@@ -57,6 +58,50 @@ test('two services that describe one operation differently are refused', async (
   const apps = [await service('one', '/v1/same', ['admin']), await service('two', '/v1/same', ['node'])];
   expect(() => exportOpenApi(apps)).toThrow(/describe POST \/v1\/same differently/);
   await Promise.all(apps.map((app) => app.close()));
+});
+
+test('refusals are described by their codes: those of access and schemas, and those that the route names', async () => {
+  const app = createHttpServer({ service: 'one', logger: silent });
+  await describeApi(app, 'one');
+  const body = Type.Object({ n: Type.Integer() });
+  app.post(
+    '/named',
+    { config: { access: ['node'], errors: ['not-trusted', 'conflict'] }, schema: { body } },
+    () => 'x',
+  );
+  app.get('/open', { config: { access: ['public'] } }, () => 'x');
+  await app.ready();
+  const paths = Object(exportOpenApi([app]).paths);
+  const told = (responses: object) =>
+    Object.entries(responses).map(([status, { description }]) => `${status} ${description}`);
+  expect(told(paths['/named'].post.responses)).toEqual([
+    '200 Done',
+    '400 Bad request: `invalid-request`',
+    '401 Not authenticated: `unauthenticated`',
+    '403 Forbidden: `forbidden`, `not-trusted`',
+    '409 Conflict: `conflict`',
+    '413 Too large: `too-large`',
+    'default An error that the caller did not make: `unavailable` (503, try again) or `internal` (500)',
+  ]);
+  expect(told(paths['/open'].get.responses)).toEqual([
+    '200 Done',
+    '429 Too many requests: `rate-limited`',
+    expect.stringContaining('default'),
+  ]);
+  await app.close();
+});
+
+test('a schema with a title stands once; two under one title are refused', () => {
+  const name = { title: 'Name', type: 'string', description: 'a name' };
+  const properties = { title: { type: 'string' }, first: name, last: { title: 'Name', type: 'string' } };
+  const { value, schemas } = hoistTitled({ body: { title: 'Person', properties } });
+  const reference = { $ref: '#/components/schemas/Name' };
+  expect(value).toEqual({ body: { $ref: '#/components/schemas/Person' } });
+  expect(schemas).toEqual({
+    Name: { type: 'string', description: 'a name' },
+    Person: { properties: { title: { type: 'string' }, first: reference, last: reference } },
+  });
+  expect(() => hoistTitled({ name, other: { title: 'Name', type: 'integer' } })).toThrow(/title Name/);
 });
 
 test('services of one process share their metrics, which count answers by route and not by address', async () => {
