@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto';
 import { printable, toHex } from '../../core/bytes/encoding.ts';
 import type { Finding } from '../../core/finding.ts';
+import { imaBuffer } from '../../core/ima/buffer.ts';
 import { imaEntry } from '../../core/ima/entry.ts';
 import { IMA_HASH_ALGOS } from '../../core/ima/hash-algo.ts';
 import { IMA_FLAG, type ImaList, NO_ALGO } from '../../core/ima/list.ts';
@@ -145,13 +145,8 @@ class EntryJudge {
     const { list, policy } = this.#input;
     const entry = imaEntry(list, index);
     const shown = printable(entry.name);
-    const buffer = entry.fields.get('buf') ?? new Uint8Array();
     const algorithm = entry.digest?.algo ?? '';
-    // The list's own digest of the buffer is the node's word like the buffer itself: both are under the quote.
-    if (
-      !isFileDigestName(algorithm) ||
-      hash(algorithm, buffer) !== toHex(entry.digest?.value ?? new Uint8Array())
-    ) {
+    if (!isFileDigestName(algorithm) || !imaBuffer(entry)) {
       this.#refuse('ima.buffer', `the buffer ${shown} (entry ${index}) is not the one that was measured`);
       return;
     }

@@ -51,7 +51,8 @@ export interface ImaEvaluation {
 export function evaluateIma(input: ImaInput): ImaEvaluation {
   const { policy, quote, evidence, before, known, memo } = input;
   const quoted = quote.pcrs.get(IMA_PCR);
-  if (!quoted || !evidence) return { findings: [required(quoted === undefined)] };
+  if (!quoted?.some((octet) => octet !== 0)) return { findings: [required(`PCR ${IMA_PCR} is untouched`)] };
+  if (!evidence) return { findings: [required('the node sent no measurement list')] };
   if ('problem' in evidence) return { findings: [evidence.problem] };
   const { list, firstEntry } = evidence;
   const start = firstEntry === 0 ? imaStart([quote.bank]) : before;
@@ -68,8 +69,13 @@ export function evaluateIma(input: ImaInput): ImaEvaluation {
     ...(isSigned ? { isSigned } : {}),
     ...(known ? { known } : {}),
   });
+  const wrong = replay.firstWrongHash === undefined ? [] : [wrongHash(firstEntry + replay.firstWrongHash)];
   const aggregates = evaluateAggregates(policy, quote, list, firstEntry, result.aggregates);
-  return { findings: [...aggregates, ...result.findings], state: replay.state, counts: result.counts };
+  return {
+    findings: [...wrong, ...aggregates, ...result.findings],
+    state: replay.state,
+    counts: result.counts,
+  };
 }
 
 /** Rule `ima.aggregate`: the list is of this boot, whose PCRs are quoted; a second one says that kexec was used. */
@@ -125,8 +131,7 @@ function signedBy({ keys }: ImaPolicy, memo: ImaSignatureMemo | undefined): Sign
   };
 }
 
-function required(noPcr: boolean): Finding {
-  const what = noPcr ? `PCR ${IMA_PCR} was not quoted` : 'the node sent no measurement list';
+function required(what: string): Finding {
   return {
     rule: 'ima.required',
     pcr: IMA_PCR,
@@ -149,6 +154,11 @@ function noPrefix(
   const replayed = [...pcrs.values()].map(toHex).join();
   const message = `no prefix of the list (${list.length} entries from ${first}) gives the quoted PCR ${IMA_PCR} ${toHex(quoted)} of bank ${bank}; all of it gives ${replayed}: entries were changed, left out, or put in`;
   return { rule: 'ima.prefix', pcr: IMA_PCR, message };
+}
+
+function wrongHash(entry: number): Finding {
+  const message = `entry ${entry} shows a template hash that is not that of its data: the list was changed`;
+  return { rule: 'ima.bytes', pcr: IMA_PCR, message };
 }
 
 function shorter(now: number, before: number): Finding {

@@ -5,16 +5,24 @@ import type { SoftwareTpm } from './software-tpm.ts';
 const IMA_PCR = 10;
 const TEMPLATE = 'ima-ng';
 
-/** As much of the kernel's IMA as a verifier sees: measures into PCR 10, and keeps the list as text. */
+/** As much of the kernel's IMA as a verifier sees: what is to be extended into PCR 10, and the list as text. */
 export class MeasuredFiles {
-  readonly #tpm: SoftwareTpm;
+  readonly #extend: (digest: Uint8Array) => void;
   readonly #lines: string[] = [];
 
-  constructor(tpm: SoftwareTpm) {
-    this.#tpm = tpm;
+  /**
+   * @param pcrs PCR 0 to 9 of the SHA-256 bank: the first entry is their aggregate
+   * @param extend PCR 10 of that bank
+   */
+  constructor(pcrs: readonly Uint8Array[], extend: (digest: Uint8Array) => void) {
+    this.#extend = extend;
+    this.#measure('boot_aggregate', hash('sha256', concat(...pcrs), 'buffer'));
+  }
+
+  /** Of a simulated TPM. */
+  static of(tpm: SoftwareTpm): MeasuredFiles {
     const values = tpm.quote(Buffer.from('aggregate'), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).values.get('sha256');
-    const aggregate = hash('sha256', concat(...(values?.values() ?? [])), 'buffer');
-    this.#measure('boot_aggregate', aggregate);
+    return new MeasuredFiles([...(values?.values() ?? [])], (digest) => tpm.extend(IMA_PCR, digest));
   }
 
   get length(): number {
@@ -36,7 +44,7 @@ export class MeasuredFiles {
   /** The ima-ng template: each field with its length before it. */
   #measure(path: string, digest: Uint8Array): void {
     const data = concat(field(concat(Buffer.from('sha256:\0'), digest)), field(Buffer.from(`${path}\0`)));
-    this.#tpm.extend(IMA_PCR, hash('sha256', data, 'buffer'));
+    this.#extend(hash('sha256', data, 'buffer'));
     const hex = Buffer.from(digest).toString('hex');
     this.#lines.push(`${IMA_PCR} ${hash('sha1', data)} ${TEMPLATE} sha256:${hex} ${path}`);
   }

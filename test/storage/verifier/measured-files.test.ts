@@ -64,7 +64,7 @@ describe('a node whose policy judges files', () => {
     files.use('/usr/bin/date', 'date');
     await lab.attest(id);
     agent.tpm.reset();
-    agent.files = new MeasuredFiles(agent.tpm);
+    agent.files = MeasuredFiles.of(agent.tpm);
     agent.files.use('/usr/bin/ls', 'ls');
     agent.files.use('/usr/bin/date', 'date');
     agent.files.use('/usr/bin/date', 'date');
@@ -127,6 +127,31 @@ describe('a node whose policy judges files', () => {
     expect((await lab.attest(id))?.reasons.map(({ rule }) => rule)).toEqual(['ima.bytes']);
   });
 
+  test('ima.bytes: an entry whose own hash is not that of its data is a failure', async () => {
+    const { agent, id } = await scene();
+    agent.answer = (query) => {
+      const answer = JSON.parse(agent.honest(query).body);
+      const { ima_measurement_list: list } = answer.results;
+      answer.results.ima_measurement_list = list.replace(/^10 [0-9a-f]{4}/m, '10 0000');
+      return { status: 200, body: JSON.stringify(answer) };
+    };
+    const verdict = await lab.attest(id);
+    expect(verdict?.reasons.map(({ rule }) => rule)).toEqual(['ima.bytes']);
+    expect(verdict?.reasons[0]?.message).toMatch(/^entry 0 shows a template hash/);
+  });
+
+  test('ima.required: an empty list that fits an untouched PCR 10 is no list', async () => {
+    const agent = await lab.agent();
+    agent.answer = (query) => {
+      const results = { quote: agent.quote(query), ima_measurement_list: '', ima_measurement_list_entry: 0 };
+      return { status: 200, body: JSON.stringify({ code: 200, status: 'Success', results }) };
+    };
+    await addPolicyWith(await storedSet({ '/usr/bin/ls': 'ls' }));
+    const { id } = await lab.node(agent);
+    await lab.verifier();
+    expect((await lab.attest(id))?.reasons.map(({ rule }) => rule)).toEqual(['ima.required']);
+  });
+
   test('ima.aggregate: the list of a boot with other PCRs fails', async () => {
     const { agent, id } = await scene((tpm) => tpm.extend(4, hash('sha256', 'later', 'buffer')));
     expect((await lab.attest(id))?.reasons.map(({ rule }) => rule)).toEqual(['ima.aggregate']);
@@ -144,7 +169,7 @@ test('policy.missing: a set that is not stored decides nothing', async () => {
 
 async function scene(afterBoot: (tpm: FakeAgent['tpm']) => void = () => {}) {
   const agent = await lab.agent();
-  const files = new MeasuredFiles(agent.tpm);
+  const files = MeasuredFiles.of(agent.tpm);
   agent.files = files;
   files.use('/usr/bin/ls', 'ls');
   afterBoot(agent.tpm);
