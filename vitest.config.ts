@@ -19,7 +19,7 @@ const suites = {
     include: ['test/e2e/**/*.test.ts'],
     globalSetup: ['test/storage/support/global-setup.ts'],
     testTimeout: 150_000,
-    hookTimeout: 90_000,
+    hookTimeout: 180_000,
     retry,
   },
 };

@@ -21,6 +21,9 @@ import { until } from './until.ts';
 /** Trust for a little longer than the shortest certificate, so that what ends by time ends within a test. */
 export const TRUST_FOR_MS = 40_000;
 
+/** On a machine that is busy with other things, many processes that start at once take their time. */
+const READY_MS = 120_000;
+
 /** The policy of every node: fresh quotes of the PCRs that are always required. */
 export function policyOf({
   intervalMs = 1_000,
@@ -123,10 +126,11 @@ export class World {
     this.#urls.set(name, url);
     const args = ['cli/main.ts', 'serve', '--only', service, '--config', file];
     const started = this.run(name, args);
-    await until(`${name} is ready`, async () => {
+    const isReady = async () => {
       if (!started.running) throw new Error(`${name} ended at once:\n${await started.lastWords()}`);
       return (await this.statusOf(url, '/readyz')) === 200;
-    });
+    };
+    await until(`${name} is ready`, isReady, READY_MS);
     return url;
   }
 
