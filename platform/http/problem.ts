@@ -77,10 +77,17 @@ function isFastifyError(error: unknown): error is FastifyError {
   return error instanceof Error && 'statusCode' in error;
 }
 
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
+}
+
 /** The default error handler: problem+json (RFC 9457); faults of ours are logged, with the id the client got. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error, request.id);
-  if (problem.status >= 500) request.log.error({ err: error, requestId: request.id }, 'request failed');
+  // While the database is away every request ends like this: a line says it, a stack each time would bury the log.
+  if (problem.code === 'unavailable')
+    request.log.warn({ requestId: request.id, reason: reasonOf(error) }, 'unavailable');
+  else if (problem.status >= 500) request.log.error({ err: error, requestId: request.id }, 'request failed');
   else request.log.debug({ code: problem.code, requestId: request.id }, problem.detail);
   if (problem.status === 503) reply.header('retry-after', '2');
   return reply.status(problem.status).type('application/problem+json').send(problem);
