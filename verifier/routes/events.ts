@@ -10,6 +10,8 @@ export function eventRoutes(app: App, { events }: RoutesDeps): void {
   app.get(
     '/v1/events',
     {
+      // A stream has no end, so HEAD would keep its connection.
+      exposeHeadRoute: false,
       config: { access: ['admin', 'viewer'] },
       schema: {
         operationId: 'streamEvents',
