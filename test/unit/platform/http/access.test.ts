@@ -75,7 +75,7 @@ for (const name of CALLERS) {
       const { status, body } = await ask(toy, path, identity ? { identity } : {});
       expect({ path, status }).toEqual({ path, status: expected(principal, access) });
       if (status === 200) expect(body).toEqual(principal);
-      else expect(body.code).toBe(status === 401 ? 'unauthenticated' : 'forbidden');
+      else expect(body).toMatchObject({ code: status === 401 ? 'unauthenticated' : 'forbidden' });
     }
   });
 }

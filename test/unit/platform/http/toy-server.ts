@@ -60,8 +60,8 @@ export async function startToyServer(options: Partial<HttpServerOptions> = {}): 
 export interface Answer {
   readonly status: number;
   readonly type: string;
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever came
-  readonly body: any;
+  /** The JSON value, or the text of any other type. */
+  readonly body: unknown;
 }
 
 /** One request on a connection of its own, as whoever `identity` is. */
