@@ -109,7 +109,7 @@ export function loadConfig({ file, flags = {}, env = {}, token }: ConfigSources)
 }
 
 /** `sha256:…`, or the path of a PEM file. */
-export function parseCaSource(text: string): CaSource {
+function parseCaSource(text: string): CaSource {
   const pin = /^sha256:([0-9a-f]{64})$/i.exec(text)?.[1];
   if (pin !== undefined) return { type: 'pin', sha256: pin.toLowerCase() };
   if (text.startsWith('sha256:')) {

@@ -14,12 +14,3 @@ export function parseDuration(text: string): number {
   if (!match || unit === undefined) throw new RangeError(`"${text}" is not a duration such as 30s, 5m or 1h`);
   return Number(match[1]) * unit;
 }
-
-/** The shortest text with a whole number: 90000 is `90s`, 3600000 is `1h`. */
-export function renderDuration(milliseconds: number): string {
-  for (const unit of ['d', 'h', 'm', 's']) {
-    const size = UNITS[unit] ?? 1;
-    if (milliseconds >= size && milliseconds % size === 0) return `${milliseconds / size}${unit}`;
-  }
-  return `${milliseconds}ms`;
-}

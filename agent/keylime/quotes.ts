@@ -5,7 +5,7 @@ import type { HashName } from '../../core/tpm/constants.ts';
 import type { PcrValues } from '../../core/tpm/pcr-selection.ts';
 
 /** PCR that carries the agent's TLS key in every quote. */
-export const BINDING_PCR = 16;
+const BINDING_PCR = 16;
 
 export interface QuoteRequest {
   readonly nonce: Uint8Array;

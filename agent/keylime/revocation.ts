@@ -1,13 +1,8 @@
 import Type, { type Static } from 'typebox';
 import Value from 'typebox/value';
 import { Finding } from '../../core/messages/common.ts';
+import { RevocationNotification } from '../../core/messages/keylime/messages.ts';
 import { RequestRefused } from './envelope.ts';
-
-/** Outer form of a notification (Keylime API 2.x); `msg` is JSON text. */
-const Notification = Type.Object({
-  msg: Type.String({ maxLength: 64 * 1024 }),
-  signature: Type.String({ maxLength: 4096 }),
-});
 
 const RevocationMessage = Type.Object({
   type: Type.String(),
@@ -30,7 +25,7 @@ export interface Identity {
  */
 export function parseRevocation(body: string, me: Identity): RevocationMessage {
   const notification: unknown = parseJson(body);
-  if (!Value.Check(Notification, notification)) {
+  if (!Value.Check(RevocationNotification, notification)) {
     throw new RequestRefused(400, 'JSON error: expected an object with the texts msg and signature');
   }
   const message: unknown = parseJson(notification.msg);

@@ -5,7 +5,7 @@ import { readImaEntry, readMask, readNonce, readPartial } from './parameters.ts'
 import { type QuoteSource, quoteFields } from './quotes.ts';
 import { type Identity, parseRevocation, type RevocationMessage } from './revocation.ts';
 
-export const API_VERSIONS = ['2.1', '2.2', '2.3', '2.4', '2.5', '2.6'] as const;
+const API_VERSIONS = ['2.1', '2.2', '2.3', '2.4', '2.5', '2.6'] as const;
 const NEWEST = '2.6';
 
 export interface KeylimeDependencies {

@@ -35,7 +35,7 @@ export type Step =
 
 export const SHORTEST_WAIT_MS = 1_000;
 /** A suspended machine or a set clock must not keep an expired key on disk for long. */
-export const LONGEST_WAIT_MS = 15_000;
+const LONGEST_WAIT_MS = 15_000;
 /** No pause is as long as this: a time that is further away was set before the clock went back. */
 const FURTHEST_MS = 10 * 60_000;
 

@@ -12,7 +12,7 @@ import { type Attestation, quotePcrs } from './commands/attestation.ts';
 import { pcrExtend, pcrRead, pcrReset } from './commands/pcr.ts';
 
 /** The PCR that carries the agent's TLS key: the operating system may reset it. */
-export const BINDING_PCR = 16;
+const BINDING_PCR = 16;
 const MAX_ATTEMPTS = 5;
 
 export interface QuoteRequest {

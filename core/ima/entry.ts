@@ -54,7 +54,7 @@ export function imaEntry(list: ImaList, index: number): ImaEntry {
 }
 
 /** Template hash that the list claims for entry `index`. */
-export function imaTemplateHash({ bytes, columns, hash }: ImaList, index: number): Uint8Array {
+function imaTemplateHash({ bytes, columns, hash }: ImaList, index: number): Uint8Array {
   const at = (columns.start[index] ?? 0) + 4;
   return bytes.subarray(at, at + HASH_BYTES[hash]);
 }

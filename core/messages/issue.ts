@@ -25,7 +25,7 @@ export const CertifiedKey = Type.Object(
 export type CertifiedKey = Static<typeof CertifiedKey>;
 
 /** `key: delivered`: the issuer makes the key and sends it so that only this TPM can open it. */
-export const DeliveredKey = Type.Object(
+const DeliveredKey = Type.Object(
   { mode: Type.Literal('delivered'), nonce: base64(32) },
   { title: 'DeliveredKey', additionalProperties: false },
 );

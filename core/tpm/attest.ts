@@ -90,7 +90,7 @@ export function marshalTpmsAttest(attest: TpmsAttest): Uint8Array {
 }
 
 /** @throws {ParseError} when `safe` is neither YES nor NO */
-export function readTpmsClockInfo(r: Reader): TpmsClockInfo {
+function readTpmsClockInfo(r: Reader): TpmsClockInfo {
   const clock = r.u64('clockInfo.clock');
   const resetCount = r.u32('clockInfo.resetCount');
   const restartCount = r.u32('clockInfo.restartCount');
@@ -99,7 +99,7 @@ export function readTpmsClockInfo(r: Reader): TpmsClockInfo {
   return { clock, resetCount, restartCount, safe: safe === 1 };
 }
 
-export function writeTpmsClockInfo(w: Writer, clockInfo: TpmsClockInfo): void {
+function writeTpmsClockInfo(w: Writer, clockInfo: TpmsClockInfo): void {
   w.u64(clockInfo.clock)
     .u32(clockInfo.resetCount)
     .u32(clockInfo.restartCount)

@@ -5,7 +5,7 @@ const MAX_OID_BYTES = 64;
 const MAX_SMALL_INTEGER = 0x7fffffff;
 
 /** BOOLEAN (X.690, 11.1): 0xff or 0x00, nothing between. */
-export function readBoolean(reader: DerReader, field: string): boolean {
+function readBoolean(reader: DerReader, field: string): boolean {
   const { value } = reader.element(TAG.BOOLEAN, field);
   if (value.length !== 1 || (value[0] !== 0 && value[0] !== 0xff)) {
     reader.fail(field, 'is not a DER boolean');

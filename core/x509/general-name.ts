@@ -22,7 +22,7 @@ const OTHERS = new Set([explicitTag(0), explicitTag(3), explicitTag(5), implicit
 const MAX_NAMES = 256;
 
 /** Address lengths of a certificate's own names. */
-export const ADDRESS_LENGTHS = [4, 16];
+const ADDRESS_LENGTHS = [4, 16];
 
 /** The next GeneralName. @param addressLengths bytes that an iPAddress may have */
 export function readGeneralName(

@@ -70,12 +70,7 @@ export function onlyAttribute(rdns: Name['rdns'], type: string): string | undefi
   return others.length === 0 ? attribute?.text : undefined;
 }
 
-/** Whether two names are the same one (RFC 5280, 7.1): case and runs of spaces do not count. */
-export function sameName(a: Name, b: Name): boolean {
-  return a.canonical.length === b.canonical.length && startsWithName(a, b);
-}
-
-/** Whether the first RDNs of `name` are those of `start`. */
+/** Whether the first RDNs of `name` are those of `start` (RFC 5280, 7.1): case and runs of spaces do not count. */
 export function startsWithName(name: Name, start: Name): boolean {
   return start.canonical.every((rdn, i) => name.canonical[i] === rdn);
 }

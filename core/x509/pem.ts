@@ -4,9 +4,9 @@ import { DerReader, TAG } from './der.ts';
 import { latin1 } from './der-values.ts';
 
 /** Most certificates that one bundle may hold. */
-export const MAX_BUNDLE_CERTIFICATES = 16;
+const MAX_BUNDLE_CERTIFICATES = 16;
 /** Longest bundle, in bytes. */
-export const MAX_BUNDLE_BYTES = 64 * 1024;
+const MAX_BUNDLE_BYTES = 64 * 1024;
 
 const BLOCK = /-----BEGIN ([A-Z0-9 ]{1,40})-----([^-]*)-----END ([A-Z0-9 ]{1,40})-----/g;
 const LABELS = new Set(['CERTIFICATE', 'X509 CERTIFICATE', 'TRUSTED CERTIFICATE']);

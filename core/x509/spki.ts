@@ -1,9 +1,6 @@
 import { createPublicKey, hash, type KeyObject } from 'node:crypto';
-import { fromHex, toHex } from '../bytes/encoding.ts';
-import { ParseError } from '../errors.ts';
+import { toHex } from '../bytes/encoding.ts';
 import type { Certificate } from './certificate.ts';
-
-const PIN = /^sha256:([0-9a-f]{64})$/;
 
 /** SHA-256 of the DER of the SubjectPublicKeyInfo: of a certificate, of a key (also a private one), or as given. */
 export function spkiSha256(source: Pick<Certificate, 'spki'> | KeyObject | Uint8Array): Uint8Array {
@@ -13,14 +10,6 @@ export function spkiSha256(source: Pick<Certificate, 'spki'> | KeyObject | Uint8
 /** How a CA is pinned on a command line: `sha256:` and the hash of its key in lower-case hex. */
 export function pinOf(source: Pick<Certificate, 'spki'> | KeyObject | Uint8Array): string {
   return `sha256:${toHex(spkiSha256(source))}`;
-}
-
-/** The hash in a pin. @throws {ParseError} for any other text */
-export function parsePin(text: string): Uint8Array {
-  const digest = PIN.exec(text)?.[1];
-  if (digest === undefined)
-    throw new ParseError('pin', 0, 'sha256: and 64 lower-case hex digits are expected');
-  return fromHex(digest, 'pin');
 }
 
 function spkiOf(source: Pick<Certificate, 'spki'> | KeyObject | Uint8Array): Uint8Array {

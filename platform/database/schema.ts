@@ -216,13 +216,6 @@ export const lastEvidence = pgTable('last_evidence', {
   evidence: jsonb('evidence').$type<unknown>().notNull(),
 });
 
-export const pollShard = pgTable('poll_shard', {
-  shard: integer('shard').primaryKey(),
-  owner: uuid('owner'),
-  fence: bigint('fence', { mode: 'number' }).notNull().default(0),
-  leaseUntil: instant('lease_until').notNull(),
-});
-
 export const issueChallenge = pgTable('issue_challenge', {
   nonceSha256: bytea('nonce_sha256').primaryKey(),
   nodeId: uuid('node_id').notNull(),

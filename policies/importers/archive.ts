@@ -20,7 +20,7 @@ export interface TarMember {
 }
 
 /** Unpacks by what the bytes begin with: gzip, zstd, xz, or nothing at all. */
-export async function* decompressed(input: Bytes): AsyncGenerator<Uint8Array> {
+async function* decompressed(input: Bytes): AsyncGenerator<Uint8Array> {
   const iterator = input[Symbol.asyncIterator]();
   const first = await iterator.next();
   const head = first.done ? new Uint8Array() : first.value;

@@ -1,5 +1,3 @@
-import type { CertificateName } from './candidate.ts';
-
 /**
  * A certificate's serial number as people write it (`00:A1:…`, `0xa1…`, `a1…`), in one form: lower-case hex without
  * leading zeros. `undefined` for anything else.
@@ -18,10 +16,6 @@ export function canonicalIssuer(text: string): string | undefined {
   const parts = splitName(text).map(canonicalPart);
   if (parts.length === 0 || parts.some((part) => part === undefined)) return undefined;
   return parts.sort().join(',');
-}
-
-export function sameName(a: CertificateName, b: CertificateName): boolean {
-  return a.serial === b.serial && a.issuer === b.issuer;
 }
 
 function splitName(text: string): string[] {

@@ -10,7 +10,7 @@ const PACKAGES = {
 } as const;
 
 /** The one line that brings everything this folder runs to a Debian or Ubuntu machine. */
-export const SWTPM_INSTALL_LINE = 'sudo apt-get install -y swtpm swtpm-tools';
+const SWTPM_INSTALL_LINE = 'sudo apt-get install -y swtpm swtpm-tools';
 
 /**
  * Absolute path of one of the programs this folder runs.

@@ -16,7 +16,7 @@ export interface NvPublic {
 }
 
 /** TPM2_NV_ReadPublic. */
-export async function nvReadPublic(tpm: TpmSender, index: number): Promise<NvPublic> {
+async function nvReadPublic(tpm: TpmSender, index: number): Promise<NvPublic> {
   const { parameters } = await tpm.execute({ code: TPM_CC.NV_ReadPublic, handles: [index] });
   const area = parameters.nested16('nvPublic', MAX_NV_PUBLIC_BYTES);
   const nvIndex = area.u32('nvIndex');

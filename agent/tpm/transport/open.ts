@@ -3,7 +3,7 @@ import { DeviceTransport } from './device.ts';
 import { SocketTransport, type SocketTransportOptions } from './socket.ts';
 import type { TpmTransport } from './transport.ts';
 
-export const TPM_ADDRESS_FORMS = 'device:/dev/tpmrm0, swtpm:unix:/PATH or swtpm:tcp:HOST:PORT';
+const TPM_ADDRESS_FORMS = 'device:/dev/tpmrm0, swtpm:unix:/PATH or swtpm:tcp:HOST:PORT';
 
 /**
  * Opens the TPM that `address` names and checks that it is there.

@@ -65,31 +65,9 @@ export const RegistrarVersion = Type.Object({
 });
 export type RegistrarVersion = Static<typeof RegistrarVersion>;
 
-/** GET /version of an agent; agents before 0.2.9 have no list. */
-export const AgentVersion = Type.Object({
-  supported_version: Type.String({ maxLength: 16 }),
-  supported_versions: Type.Optional(Type.Array(Type.String({ maxLength: 16 }), { maxItems: 64 })),
-});
-export type AgentVersion = Static<typeof AgentVersion>;
-
-/** GET /v2.x/agent/info. The algorithms are the agent's configuration, and prove nothing. */
-export const AgentInfo = Type.Object({
-  agent_uuid: Type.String({ maxLength: 128 }),
-  tpm_hash_alg: Type.String({ maxLength: 32 }),
-  tpm_enc_alg: Type.String({ maxLength: 32 }),
-  tpm_sign_alg: Type.String({ maxLength: 32 }),
-  ak_handle: Type.Optional(Type.Integer()),
-});
-export type AgentInfo = Static<typeof AgentInfo>;
-
-/** Query of GET /v2.x/quotes/identity. */
-export const IdentityQuery = Type.Object({
-  nonce: Type.String({ pattern: '^[A-Za-z0-9]{1,64}$', description: 'its characters are extraData' }),
-});
-export type IdentityQuery = Static<typeof IdentityQuery>;
-
 /** Query of GET /v2.x/quotes/integrity. PCR 16 is quoted besides those of the mask. */
-export const IntegrityQuery = Type.Interface([IdentityQuery], {
+export const IntegrityQuery = Type.Object({
+  nonce: Type.String({ pattern: '^[A-Za-z0-9]{1,64}$', description: 'its characters are extraData' }),
   mask: Type.String({ pattern: '^(0x)?[0-9a-fA-F]{1,8}$', description: 'bit n asks for PCR n' }),
   partial: Type.String({ pattern: '^[01]$', description: '0 asks for pubkey in the answer' }),
   ima_ml_entry: Type.Optional(Type.String({ pattern: '^[0-9]{1,10}$' })),
@@ -97,7 +75,7 @@ export const IntegrityQuery = Type.Interface([IdentityQuery], {
 export type IntegrityQuery = Static<typeof IntegrityQuery>;
 
 /** Longest log that an agent's answer may carry, in characters. */
-export const MAX_LOG_CHARACTERS = 64 * 1024 * 1024;
+const MAX_LOG_CHARACTERS = 64 * 1024 * 1024;
 
 /** Results of GET /v2.x/quotes/identity and /v2.x/quotes/integrity. Only `quote` is signed. */
 export const QuoteResults = Type.Object({
@@ -112,13 +90,8 @@ export const QuoteResults = Type.Object({
 });
 export type QuoteResults = Static<typeof QuoteResults>;
 
-/** Results of GET /v2.x/keys/pubkey. */
-export const PublicKeyResults = Type.Object({ pubkey: Type.String({ maxLength: 16 * 1024 }) });
-export type PublicKeyResults = Static<typeof PublicKeyResults>;
-
 /** Body of POST /v2.x/notifications/revocation: `msg` is the JSON text that is signed. */
 export const RevocationNotification = Type.Object({
   msg: Type.String({ maxLength: 64 * 1024 }),
   signature: Type.String({ maxLength: 4096 }),
 });
-export type RevocationNotification = Static<typeof RevocationNotification>;

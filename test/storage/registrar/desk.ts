@@ -14,12 +14,12 @@ import { insertInventory } from '../../../registrar/store/inventory.ts';
 import { insertToken } from '../../../registrar/store/tokens.ts';
 import { enrolmentRequest, openBlob, type SoftwareNode } from './software-node.ts';
 
-export const LIMITS: EnrolmentLimits = { lifetimeSeconds: 60, maxOpenPerAddress: 50, maxOpen: 1000 };
+const LIMITS: EnrolmentLimits = { lifetimeSeconds: 60, maxOpenPerAddress: 50, maxOpen: 1000 };
 export const HERE = '192.0.2.1';
 export const ELSEWHERE = '198.51.100.9';
 
 /** Trusts every certificate: what leads to trust is tested elsewhere. */
-export function trusting(): TrustStore {
+function trusting(): TrustStore {
   const judge = ([certificate]: readonly [Uint8Array, ...Uint8Array[]]): EkCertificateJudgement => ({
     certificate,
     name: { serial: Buffer.from(certificate).toString('hex'), issuer: 'CN=Maker' },

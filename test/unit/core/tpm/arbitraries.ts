@@ -19,7 +19,7 @@ export const bytes = (maxLength: number) => fc.uint8Array({ maxLength });
 const digest = (hash: HashName) =>
   fc.uint8Array({ minLength: digestSize(hash), maxLength: digestSize(hash) });
 
-export const hashName = fc.constantFrom<HashName>('sha1', 'sha256', 'sha384', 'sha512');
+const hashName = fc.constantFrom<HashName>('sha1', 'sha256', 'sha384', 'sha512');
 
 const attribute = fc.constantFrom<ObjectAttribute>(
   'fixedTPM',

@@ -34,9 +34,9 @@ function algorithm(oid: string, digest: string | null, parameters: Uint8Array = 
 }
 
 const NONE = new Uint8Array();
-export const ECDSA = (bits: 256 | 384 | 512): Algorithm =>
+const ECDSA = (bits: 256 | 384 | 512): Algorithm =>
   algorithm(`1.2.840.10045.4.3.${{ 256: 2, 384: 3, 512: 4 }[bits]}`, `sha${bits}`, NONE);
-export const RSA_SHA256 = algorithm('1.2.840.113549.1.1.11', 'sha256');
+const RSA_SHA256 = algorithm('1.2.840.113549.1.1.11', 'sha256');
 const RSA_SHA1 = algorithm('1.2.840.113549.1.1.5', 'sha1');
 const ED25519 = algorithm('1.3.101.112', null, NONE);
 
