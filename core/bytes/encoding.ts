@@ -62,7 +62,8 @@ function byteEscape(byte: number): string {
   return `\\x${byte.toString(16).padStart(2, '0')}`;
 }
 
-function decodeLossless(bytes: Uint8Array): string {
+/** UTF-8 where all of it is; else ASCII, and each other byte 0xNN as U+DCNN. No two byte strings have one text. */
+export function decodeLossless(bytes: Uint8Array): string {
   const text = view(bytes).toString('utf8');
   if (Buffer.from(text, 'utf8').equals(bytes)) return text;
   let out = '';

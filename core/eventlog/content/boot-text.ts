@@ -1,0 +1,69 @@
+import { byteText, looksUtf16, utf16Text, withoutNul } from '../efi/text.ts';
+import type { Coverage } from './coverage.ts';
+import type { EventContent } from './types.ts';
+
+// What GRUB puts before a text, and leaves out of its digest.
+const LABELS = ['grub_cmd: ', 'kernel_cmdline: ', 'module_cmdline: '];
+
+/**
+ * EV_IPL: text of GRUB (a labelled command, or the path of a file whose content the digest is of), shim (the name of a
+ * list), systemd-boot and systemd-stub (a command line, or the name of a section twice: first for itself, then for the
+ * content).
+ */
+export function iplContent(coverage: Coverage): EventContent {
+  const { data } = coverage.event;
+  if (looksUtf16(data)) return utf16Content(coverage);
+  const label = LABELS.find((one) => startsWith(data, one));
+  return label === undefined ? plainContent(coverage, 'external') : labelled(coverage, label);
+}
+
+/** A text whose digest may be of all of it, with or without the NUL at its end; else of what `expected` says. */
+export function plainContent(coverage: Coverage, expected: 'external' | 'data'): EventContent {
+  const text = byteText(coverage.event.data);
+  const covers = coverage.rule('data', 'data-without-nul');
+  const claim = { label: '', encoding: 'utf-8' } as const;
+  if (covers !== undefined) {
+    return { kind: 'text', verified: true, covers, proven: { text }, unverified: claim };
+  }
+  return { kind: 'text', ...coverage.unverified(expected), unverified: { text, ...claim } };
+}
+
+function labelled(coverage: Coverage, prefix: string): EventContent {
+  const body = withoutNul(coverage.event.data.subarray(prefix.length));
+  const text = byteText(body);
+  const claim = { label: prefix.slice(0, -2), encoding: 'utf-8' } as const;
+  if (coverage.of(body)) {
+    return { kind: 'text', verified: true, covers: 'text', proven: { text }, unverified: claim };
+  }
+  return { kind: 'text', ...coverage.unverified('text'), unverified: { text, ...claim } };
+}
+
+function utf16Content(coverage: Coverage): EventContent {
+  const { data } = coverage.event;
+  const text = utf16Text(data);
+  const claim = { label: '', encoding: 'utf-16' } as const;
+  const bare = text.length * 2 < data.length ? data.subarray(0, text.length * 2) : undefined;
+  if (coverage.of(data)) {
+    return { kind: 'text', verified: true, covers: 'data', proven: { text }, unverified: claim };
+  }
+  if (bare !== undefined && coverage.of(bare)) {
+    return { kind: 'text', verified: true, covers: 'data-without-nul', proven: { text }, unverified: claim };
+  }
+  const name = sectionName(text);
+  if (name !== undefined && coverage.of(name)) {
+    const proven = { name: text };
+    return { kind: 'section', verified: true, covers: 'section-name', proven, unverified: undefined };
+  }
+  return { kind: 'text', ...coverage.unverified('external'), unverified: { text, ...claim } };
+}
+
+/** A section's name as systemd-stub measures it: ASCII, with its NUL. */
+function sectionName(text: string): Uint8Array | undefined {
+  return /^\.[a-z0-9_]{1,31}$/.test(text) ? new Uint8Array(Buffer.from(`${text}\0`, 'latin1')) : undefined;
+}
+
+function startsWith(data: Uint8Array, prefix: string): boolean {
+  if (data.length < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (data[i] !== prefix.charCodeAt(i)) return false;
+  return true;
+}
