@@ -53,3 +53,12 @@ export function eventTypeName(type: number): string {
 export function isKnownEventType(type: number): boolean {
   return NAMES.has(type);
 }
+
+const NUMBERS: ReadonlyMap<string, number> = new Map(
+  Object.entries(EV).map(([name, type]) => [`EV_${name}`, type]),
+);
+
+/** The number of a TCG's name such as `EV_SEPARATOR`. */
+export function eventTypeOf(name: string): number | undefined {
+  return NUMBERS.get(name);
+}

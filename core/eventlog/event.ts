@@ -20,6 +20,7 @@ export interface EventDigest {
  * order in each PCR; of `type` and `data` it proves nothing (content.ts says what the digest covers).
  */
 export interface LogEvent {
+  readonly source: 'firmware';
   /** Position in the log, from 0. */
   readonly index: number;
   /** Bytes from the start of the log to the event, and to its data. */
@@ -41,6 +42,7 @@ export type LogWarningCode =
   | 'spec-id' // something in the first event that its specification does not allow
   | 'digest-missing' // an event without a digest for a bank of the log
   | 'event-type' // a number that has no meaning
+  | 'record-number' // records of a canonical log that are not in the order of their numbers
   | 'locality'; // a StartupLocality event that is malformed, late, or not the only one
 
 /** A warning never decides: it helps a person who looks at the log. */

@@ -13,7 +13,7 @@ export type PcrStatus =
 export type UnexplainedReason =
   | 'no-events' // it was extended, and the log has nothing about it
   | 'mismatch' // no number of the events leads to it: the log was changed, or the register was extended besides
-  | 'surplus' // it was reached before the last events: these were not extended, or only after the value was read
+  | 'surplus' // it was reached before the last events of the firmware: these were not extended
   | 'no-digest' // an event has no digest for the bank
   | 'no-bank'; // the log does not have the bank
 
@@ -26,7 +26,10 @@ export interface PcrExplanation {
   readonly replayed: Uint8Array | undefined;
   /** Events that lead to the value; where none do, all of the register: one of them is false, missing or too many. */
   readonly events: readonly Extend[];
-  /** Events behind those that lead to the value. */
+  /**
+   * Events behind those that lead to the value. Of userspace they were extended after the value was read, and are to be
+   * shown again under the next quote: they prove nothing now. Of the firmware they make the value unexplained.
+   */
   readonly surplus: readonly Extend[];
   /** Set where the status is `unexplained`. */
   readonly reason: UnexplainedReason | undefined;
@@ -65,11 +68,10 @@ function explainPcr(
   }
   const reached = reachedAfter(input, bank, pcr, value);
   if (reached === undefined) return unexplained(replayed === undefined ? 'no-digest' : 'mismatch');
-  return {
-    ...unexplained('surplus'),
-    events: events.slice(0, reached),
-    surplus: events.slice(reached),
-  };
+  const found = { ...base, events: events.slice(0, reached), surplus: events.slice(reached) };
+  return found.surplus.every(({ source }) => source === 'userspace')
+    ? { ...found, status: reached === 0 ? 'literal' : 'replays', reason: undefined }
+    : { ...found, status: 'unexplained', reason: 'surplus' };
 }
 
 /** The number of events after which the register has the value. */

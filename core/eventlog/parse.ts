@@ -69,7 +69,8 @@ function readLegacyEvent(reader: Reader, index: number): LogEvent {
   const data = reader.raw(reader.u32le('eventDataSize'), 'event');
   const dataOffset = reader.offset - data.length;
   const typeName = eventTypeName(type);
-  return { index, offset, dataOffset, pcr, type, typeName, digests: [{ bank: SHA1_BANK, digest }], data };
+  const digests = [{ bank: SHA1_BANK, digest }];
+  return { source: 'firmware', index, offset, dataOffset, pcr, type, typeName, digests, data };
 }
 
 class LogParser {
@@ -136,7 +137,8 @@ class LogParser {
     const digests = this.#digests();
     const data = reader.raw(reader.u32le('eventSize'), 'event');
     const dataOffset = reader.offset - data.length;
-    return { index, offset, dataOffset, pcr, type, typeName: eventTypeName(type), digests, data };
+    const typeName = eventTypeName(type);
+    return { source: 'firmware', index, offset, dataOffset, pcr, type, typeName, digests, data };
   }
 
   /** TPML_DIGEST_VALUES, little-endian. */

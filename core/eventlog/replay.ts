@@ -1,12 +1,15 @@
 import { hash as digestOf } from 'node:crypto';
 import { digestSize, type HashName, PCR_COUNT } from '../tpm/constants.ts';
 import type { PcrBanks, PcrValues } from '../tpm/pcr-selection.ts';
-import { type EventDigest, type EventLog, eventDigest, type RegisterKind } from './event.ts';
+import type { CelLog, CelRecord } from './cel.ts';
+import { type EventDigest, type EventLog, eventDigest, type LogBank, type RegisterKind } from './event.ts';
 import { EV } from './event-type.ts';
 import { startupLocality } from './startup.ts';
 
 /** What a replay needs of an event of any log: where it extends, and with what. */
 export interface Extend {
+  /** A log of userspace grows while the system runs; that of the firmware does not. */
+  readonly source: 'firmware' | 'userspace';
   /** Position in its log. */
   readonly index: number;
   readonly pcr: number;
@@ -42,27 +45,65 @@ export function replayEventLog(log: EventLog): Replay {
   return replay(replayInputOf(log));
 }
 
-/** What a firmware log extends. */
-export function replayInputOf(log: EventLog): ReplayInput {
+/**
+ * Replays what the firmware measured, then what userspace did. The banks are those of the firmware's log where there is
+ * one: in others the firmware may have measured too, and nobody knows what.
+ *
+ * @throws {RangeError} for logs of different registers
+ */
+export function replayLogs(firmware: EventLog | undefined, userspace: CelLog): Replay {
+  if (firmware !== undefined && firmware.registers !== userspace.registers) {
+    throw new RangeError(
+      `a log of ${userspace.registers} registers does not go on one of ${firmware.registers}`,
+    );
+  }
+  const before = firmware && replayInputOf(firmware);
+  const registers = before === undefined ? new Map<number, Extend[]>() : copyOf(before.extends);
+  for (const record of userspace.records) addRecord(registers, record);
+  const events = userspace.records.flatMap(({ content }) =>
+    content.type === 'pcclient' ? content.event : [],
+  );
+  return replay({
+    registers: userspace.registers,
+    locality: before?.locality ?? (userspace.registers === 'pcr' ? startupLocality(events).locality : 0),
+    banks: before?.banks ?? hashesOf(userspace.banks),
+    extends: registers,
+  });
+}
+
+function replayInputOf(log: EventLog): ReplayInput {
   const registers = new Map<number, Extend[]>();
   for (const event of log.events) if (event.type !== EV.NO_ACTION) addExtend(registers, event);
   return {
     registers: log.registers,
     locality: log.registers === 'pcr' ? startupLocality(log.events).locality : 0,
-    banks: log.banks.flatMap((bank) => bank.hash ?? []),
+    banks: hashesOf(log.banks),
     extends: registers,
   };
 }
 
-/** Appends to the events of a register. */
-export function addExtend(registers: Map<number, Extend[]>, extend: Extend): void {
+function hashesOf(banks: readonly LogBank[]): readonly HashName[] {
+  return banks.flatMap(({ hash }) => hash ?? []);
+}
+
+function copyOf(registers: ReadonlyMap<number, readonly Extend[]>): Map<number, Extend[]> {
+  return new Map([...registers].map(([pcr, list]) => [pcr, [...list]]));
+}
+
+// A record for an NV index, of a management event and of EV_NO_ACTION extends no register.
+function addRecord(registers: Map<number, Extend[]>, { pcr, index, digests, content }: CelRecord): void {
+  if (pcr === undefined || digests.length === 0) return;
+  if (content.type === 'pcclient' && content.event.type === EV.NO_ACTION) return;
+  addExtend(registers, { source: 'userspace', index, pcr, digests });
+}
+
+function addExtend(registers: Map<number, Extend[]>, extend: Extend): void {
   const list = registers.get(extend.pcr);
   if (list === undefined) registers.set(extend.pcr, [extend]);
   else list.push(extend);
 }
 
-/** Replays what one log or several extend. */
-export function replay(input: ReplayInput): Replay {
+function replay(input: ReplayInput): Replay {
   const values = new Map<HashName, PcrValues>();
   for (const bank of input.banks) values.set(bank, replayBank(input, bank));
   return { input, values };

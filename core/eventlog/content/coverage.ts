@@ -4,13 +4,16 @@ import type { HashName } from '../../tpm/constants.ts';
 import { eventDigest, type LogEvent } from '../event.ts';
 import type { DigestCover, UnverifiedReason } from './types.ts';
 
+/** What of an event is looked at; `dataOffset` is for errors. */
+export type CoveredEvent = Pick<LogEvent, 'digests' | 'data' | 'dataOffset'>;
+
 /** One event and the digest that says what of it is proven. */
 export class Coverage {
-  readonly event: LogEvent;
+  readonly event: CoveredEvent;
   readonly #bank: HashName;
   readonly #digest: Uint8Array | undefined;
 
-  constructor(event: LogEvent, bank: HashName) {
+  constructor(event: CoveredEvent, bank: HashName) {
     this.event = event;
     this.#bank = bank;
     this.#digest = eventDigest(event, bank);

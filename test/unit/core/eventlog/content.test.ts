@@ -25,7 +25,7 @@ function content(
 
 function eventOf(type: number, data: Uint8Array, measured: Uint8Array): LogEvent {
   const digests = [{ bank, digest: sha256(measured) }];
-  const place = { index: 1, offset: 65, dataOffset: 111, pcr: 0 };
+  const place = { source: 'firmware' as const, index: 1, offset: 65, dataOffset: 111, pcr: 0 };
   return { ...place, type, typeName: eventTypeName(type), digests, data };
 }
 
