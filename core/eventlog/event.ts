@@ -74,8 +74,3 @@ export function eventDigest(event: Pick<LogEvent, 'digests'>, hash: HashName): U
   for (const { bank, digest } of event.digests) if (bank.hash === hash) return digest;
   return undefined;
 }
-
-/** The bank of a hash in a log. */
-export function logBank(log: EventLog, hash: HashName): LogBank | undefined {
-  return log.banks.find((bank) => bank.hash === hash);
-}

@@ -14,8 +14,8 @@ export interface StartupLocality {
   readonly event: number | undefined;
 }
 
-/** Whether an event is EV_NO_ACTION `StartupLocality`, well formed or not. */
-export function isStartupLocality(event: LogEvent): boolean {
+// Well formed or not.
+function isStartupLocality(event: LogEvent): boolean {
   if (event.type !== EV.NO_ACTION || event.data.length < SIGNATURE.length) return false;
   for (let i = 0; i < SIGNATURE.length; i++) if (event.data[i] !== SIGNATURE.charCodeAt(i)) return false;
   return true;

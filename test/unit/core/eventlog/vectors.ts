@@ -36,7 +36,7 @@ const ROOT = new URL('../../../vectors/eventlog/', import.meta.url);
 
 export const index: Index = JSON.parse(readFileSync(new URL('boots.json', ROOT), 'utf8'));
 
-export function boot(name: string): BootVector {
+function boot(name: string): BootVector {
   const found = index.boots[name];
   if (found === undefined) throw new Error(`no boot vector ${name}`);
   return found;
