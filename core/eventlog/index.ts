@@ -5,6 +5,7 @@ export { eventContent } from './content/content.ts';
 export { loadOptionsDigest } from './content/load-options.ts';
 export { EVENT_TAG } from './content/tagged.ts';
 export { windowsEvents } from './content/windows.ts';
+export { describeContent } from './describe.ts';
 export { filePathOf, parseDevicePath, renderDevicePath } from './efi/device-path.ts';
 export { VENDOR } from './efi/guid.ts';
 export { signatureCertificate } from './efi/signature-list.ts';

@@ -89,7 +89,10 @@ function readList(reader: Reader, out: EfiSignature[]): void {
  * @throws {ParseError} when it is not one certificate in strict DER
  * @throws {RangeError} for another type
  */
-export function signatureCertificate({ type, signatureData }: EfiSignature): Certificate {
+export function signatureCertificate({
+  type,
+  signatureData,
+}: Pick<EfiSignature, 'type' | 'signatureData'>): Certificate {
   if (type !== 'x509') throw new RangeError(`a signature of type ${type} holds no certificate`);
   return parseCertificate(signatureData);
 }

@@ -48,6 +48,12 @@ describe('real logs', () => {
     expect(log.events[5]?.offset).toBe(dataOffset + data.length);
   });
 
+  test('nothing is copied', () => {
+    const bytes = logBytes('sb-clean-1');
+    const { events } = parseEventLog(bytes);
+    expect(events.every(({ data }) => data.buffer === bytes.buffer)).toBe(true);
+  });
+
   test.each(Object.entries(index.doctored).filter(([, { failing }]) => failing.includes('parse')))(
     '%s is refused',
     (name) => {
