@@ -260,6 +260,13 @@ describe('rules of single types', () => {
     expect(content(EV.EVENT_TAG, two, two)).toMatchObject({ proven: [{}, { taggedEventId: 7 }] });
   });
 
+  test('bytes.bounds: 10,000 tags are read, and no more', () => {
+    const tags = concat(...Array<Uint8Array>(10_000).fill(tag(7, new Uint8Array())));
+    expect(content(EV.EVENT_TAG, tags, tags)).toMatchObject({ kind: 'tags', verified: true });
+    const more = concat(tags, tag(7, new Uint8Array()));
+    expect(content(EV.EVENT_TAG, more, more)).toMatchObject({ kind: 'bytes', why: 'malformed' });
+  });
+
   test.each([EV.POST_CODE, EV.S_CRTM_CONTENTS, EV.EFI_PLATFORM_FIRMWARE_BLOB])(
     'code of type %i is named by a text or a place, and its digest is of the code',
     (type) => {

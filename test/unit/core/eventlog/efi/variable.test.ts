@@ -210,6 +210,11 @@ describe('EFI_SIGNATURE_LIST', () => {
     ['half a signature', list(SHA256, 48, concat(one, one.subarray(0, 20))), 'signatureListSize'],
     ['less than its headers', list(SHA256, 48, one).fill(0, 17, 20).fill(20, 16, 17), 'signatureListSize'],
     ['more than there is', list(SHA256, 48, concat(one, one)).subarray(0, 100), 'signatures'],
+    [
+      'a header longer than the list',
+      list(SHA256, 48, one).fill(48, 20, 21).fill(28, 16, 17),
+      'signatureListSize',
+    ],
     ['a huge header', list(SHA256, 48, one).fill(0xff, 20, 24), 'signatureListSize'],
   ])('bytes.bounds: %s is refused', (_, bytes, field) => {
     expect(parseErrorOf(() => parseSignatureLists(bytes)).field).toBe(`EFI_SIGNATURE_LIST.${field}`);
@@ -250,6 +255,8 @@ describe('SBAT', () => {
     ' shim,1',
     'sh\x01im,1',
     'ä,1',
+    'shim,1,ä',
+    'shim,1,\x1b',
   ])('%j is refused', (line) => {
     expect(parseErrorOf(() => parseSbat(ascii(`grub,1\n${line}\n`), 40)).offset).toBe(40);
   });
