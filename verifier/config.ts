@@ -1,7 +1,9 @@
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import Type, { type Static } from 'typebox';
 import { DURATION_PATTERN, parseDuration } from '../core/duration.ts';
 import { AssayError } from '../core/errors.ts';
 import { parseListen } from '../platform/config.ts';
+import type { PolicySigners } from '../policies/language/signed.ts';
 import type { HistoryRetention } from './history-sweep.ts';
 
 const Duration = (standard: string, description: string) =>
@@ -32,6 +34,16 @@ export const VerifierSection = Type.Object(
         { additionalProperties: false, description: 'The newest verdict of each node stays, however old' },
       ),
     ),
+    'policy-signers': Type.Optional(
+      Type.Record(
+        Type.String({ pattern: '^(\\*|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$' }),
+        Type.Array(Type.String(), { minItems: 1 }),
+        {
+          description:
+            "PEM of the keys that may sign policies, by group; '*' for the others. Without it, unsigned ones count",
+        },
+      ),
+    ),
     'keep-evidence-every': Count(1, 0, "Of a node's passes the n-th has its evidence kept; 0: none"),
   },
   { additionalProperties: false },
@@ -49,6 +61,7 @@ export interface VerifierConfig {
   readonly leaseMs: number;
   readonly evidenceEvery: number;
   readonly history: HistoryRetention;
+  readonly policySigners: PolicySigners;
 }
 
 const SHORTEST_LEASE_MS = 500;
@@ -69,9 +82,29 @@ export function resolveVerifierConfig(section: VerifierSection): VerifierConfig 
     maxAnswerBytes: section['max-answer-bytes'] ?? 64 * 1024 * 1024,
     leaseMs,
     evidenceEvery: section['keep-evidence-every'] ?? 1,
+    policySigners: readSigners(section['policy-signers'] ?? {}),
     history: {
       failsMs: parseDuration(section.history?.fails ?? '365d'),
       passesMs: parseDuration(section.history?.passes ?? '90d'),
     },
   };
+}
+
+function readSigners(signers: Readonly<Record<string, readonly string[]>>): PolicySigners {
+  return new Map(
+    Object.entries(signers).map(([group, keys]) => [group, keys.map((pem) => readSigner(group, pem))]),
+  );
+}
+
+function readSigner(group: string, pem: string): KeyObject {
+  try {
+    const key = createPublicKey(pem);
+    if (key.asymmetricKeyType === 'ec' || key.asymmetricKeyType === 'ed25519') return key;
+  } catch {
+    // Said below: what it is not.
+  }
+  throw new AssayError(
+    'invalid-config',
+    `verifier.policy-signers.${group}: PEM of an ECDSA or Ed25519 public key is expected`,
+  );
 }

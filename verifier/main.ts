@@ -59,7 +59,7 @@ export async function startVerifier(deps: VerifierDependencies): Promise<Verifie
   try {
     const { certificate, key } = deps.tls;
     const pool = parts.own('agents', new PinnedPool({ certificate, key, dial: config.dial }));
-    const policies = policyBook(database, logger);
+    const policies = policyBook(database, logger, config.policySigners);
     await policies.refresh();
     const notify = (nodeId: string, epoch: number) =>
       enqueueNotice(deps.queue, { nodeId, epoch }).catch((error: unknown) => {
@@ -71,7 +71,7 @@ export async function startVerifier(deps: VerifierDependencies): Promise<Verifie
     const attestTimeoutMs = config.timeoutMs + ATTEST_SLACK_MS;
     const app = await createVerifierApp(
       { tls: deps.tls, logger },
-      { database, events, notify, attestTimeoutMs, logger },
+      { database, events, notify, attestTimeoutMs, logger, policySigners: config.policySigners },
       deps.metrics,
     );
     parts.own('http', app);

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { parsePolicy } from '../../policies/language/parse.ts';
+import { openPolicy } from '../../policies/language/signed.ts';
 import { type CommandContext, show } from '../context.ts';
 import { readTextFile, writeTextFile } from '../files.ts';
 import { renderTable, shown } from '../output/table.ts';
+import { policySignCommands } from './policy-sign.ts';
 
 type Context = () => CommandContext;
 
@@ -49,10 +51,11 @@ export function policyCommands(program: Command, context: Context): void {
     .requiredOption('--name <name>', 'name of the policy')
     .option('--output <file>', 'default: standard output')
     .action(async (options: DraftOptions) => draft(context(), options));
+  policySignCommands(policy, context);
 }
 
 async function check(context: CommandContext, file: string): Promise<void> {
-  const policy = parsePolicy(await readTextFile(file), file);
+  const policy = parsePolicy(openPolicy(await readTextFile(file)).text, file);
   const summary = { name: policy.name, pcrs: policy.pcrs.selection, rules: policy.pcrs.rules.length };
   show(context, summary, () => `${file}: policy ${policy.name} is valid, ${summary.rules} PCR rules`);
 }
@@ -60,7 +63,7 @@ async function check(context: CommandContext, file: string): Promise<void> {
 async function add(context: CommandContext, file: string): Promise<void> {
   const document = await readTextFile(file);
   // Checked here first: the messages then name the file, and nothing is sent that cannot be right.
-  parsePolicy(document, file);
+  parsePolicy(openPolicy(document).text, file);
   const api = await context.api();
   const added = await api.send<{ name: string; version: number }>('verifier', 'POST', '/v1/policies', {
     document,
@@ -96,7 +99,8 @@ async function showPolicy(context: CommandContext, name: string, version: string
   const policy = await api.get<{ document: string }>('verifier', `/v1/policies/${encodeURIComponent(name)}`, {
     version,
   });
-  show(context, policy, (value) => value.document.trimEnd());
+  // People read the document; the envelope, with its signatures, is there with --json.
+  show(context, policy, (value) => openPolicy(value.document).text.trimEnd());
 }
 
 interface AssignOptions {

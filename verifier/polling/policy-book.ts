@@ -1,3 +1,4 @@
+import type { Finding } from '../../core/finding.ts';
 import { imaSignatureMemo } from '../../core/ima/verify.ts';
 import type { Database } from '../../platform/database/index.ts';
 import type { Logger } from '../../platform/logging.ts';
@@ -5,6 +6,12 @@ import type { Knowledge } from '../../policies/appraise.ts';
 import { assignedPolicy } from '../../policies/assignment.ts';
 import { DigestSet } from '../../policies/digests/digest-set.ts';
 import { parsePolicy } from '../../policies/language/parse.ts';
+import {
+  isSignedFor,
+  type OpenedPolicy,
+  openPolicy,
+  type PolicySigners,
+} from '../../policies/language/signed.ts';
 import type { Policy } from '../../policies/policy.ts';
 import { CHANNEL_PCR } from '../domain/channel.ts';
 import { readDigestSet } from '../store/digest-sets.ts';
@@ -15,6 +22,8 @@ export interface AssignedPolicy {
   readonly name: string;
   readonly version: number;
   readonly policy: Policy;
+  /** As it is stored, perhaps with signatures. */
+  readonly opened: OpenedPolicy;
   /** What is asked: bit n for PCR n. */
   readonly mask: string;
   /** What must be in the signed selection: the policy's PCRs and the channel's. */
@@ -24,6 +33,8 @@ export interface AssignedPolicy {
 /** Which policy counts for which node, as the database said when it was last asked. */
 export interface PolicyBook {
   policyFor(node: { readonly id: string; readonly group: string }): AssignedPolicy | undefined;
+  /** Why there is none for a node. */
+  whyNone(node: { readonly id: string; readonly group: string }): Finding;
   /** The digest sets that policies name, and what is shared between all nodes. */
   knowledge(): Knowledge;
   /** Reads again; true when the policy of some node may have changed. */
@@ -40,13 +51,37 @@ interface Page {
   readonly sets: ReadonlyMap<string, DigestSet>;
 }
 
-export function policyBook(database: Database, logger: Logger): PolicyBook {
+export function policyBook(
+  database: Database,
+  logger: Logger,
+  signers: PolicySigners = new Map(),
+): PolicyBook {
   let page: Page = { assignments: new Map(), policies: new Map(), sets: new Map() };
   const signatures = imaSignatureMemo(SIGNATURES_KEPT);
+  const named = (node: { readonly id: string; readonly group: string }) => {
+    const name = assignedPolicy(page.assignments, node);
+    return name === undefined ? undefined : page.policies.get(name);
+  };
+  // Signatures are verified once for each policy and group, not at each poll.
+  const verified = new WeakMap<AssignedPolicy, Map<string, boolean>>();
+  const isSigned = (policy: AssignedPolicy, group: string) => {
+    if (signers.size === 0) return true;
+    const known = verified.get(policy) ?? new Map<string, boolean>();
+    verified.set(policy, known);
+    const result = known.get(group) ?? isSignedFor(policy.opened, signers, group);
+    known.set(group, result);
+    return result;
+  };
   return {
     policyFor(node) {
-      const name = assignedPolicy(page.assignments, node);
-      return name === undefined ? undefined : page.policies.get(name);
+      const found = named(node);
+      return found && isSigned(found, node.group) ? found : undefined;
+    },
+    whyNone(node) {
+      const found = named(node);
+      if (!found) return { rule: 'policy.missing', message: 'no policy is assigned to this node' };
+      const message = `the policy ${found.name}@${found.version} is not signed by a key that is pinned for group ${node.group}`;
+      return { rule: 'policy.signed', message };
     },
     knowledge: () => ({ sets: page.sets, signatures }),
     async refresh() {
@@ -94,8 +129,9 @@ async function compile({ db }: Database, name: string, logger: Logger): Promise<
   const stored = await readPolicy(db, name);
   if (!stored) return undefined;
   try {
-    const policy = parsePolicy(stored.document, `${name}@${stored.version}`);
-    return { name, version: stored.version, policy, ...selectionOf(policy) };
+    const opened = openPolicy(stored.document);
+    const policy = parsePolicy(opened.text, `${name}@${stored.version}`);
+    return { name, version: stored.version, policy, opened, ...selectionOf(policy) };
   } catch (error) {
     logger.error({ err: error, policy: name, version: stored.version }, 'a stored policy does not parse');
     return undefined;

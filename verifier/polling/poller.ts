@@ -36,7 +36,7 @@ export function poller(options: PollerOptions): Poller {
   return async (node) => {
     const basis = { record: node.record, epoch: node.trust.epoch, askedAt: now() };
     const assigned = policies.policyFor(node.record);
-    if (!assigned) return undecided(basis, 'policy.missing', 'no policy is assigned to this node');
+    if (!assigned) return { ...basis, kind: 'undecided', findings: [policies.whyNone(node.record)] };
     const judged = { ...basis, policy: { name: assigned.name, version: assigned.version } };
     try {
       return await attest(options, node, assigned, judged);

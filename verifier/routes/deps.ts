@@ -1,5 +1,6 @@
 import type { Database } from '../../platform/database/index.ts';
 import type { Logger } from '../../platform/logging.ts';
+import type { PolicySigners } from '../../policies/language/signed.ts';
 import type { EventFeed } from '../event-feed.ts';
 
 /** What the verifier's routes work with. */
@@ -11,4 +12,5 @@ export interface RoutesDeps {
   /** How long a person waits for a verdict that was asked for. */
   readonly attestTimeoutMs: number;
   readonly logger: Logger;
+  readonly policySigners: PolicySigners;
 }

@@ -1,8 +1,15 @@
 import Type from 'typebox';
+import { AssayError } from '../../core/errors.ts';
 import { Instant } from '../../core/messages/common.ts';
 import { actorOf } from '../../platform/http/principal.ts';
 import type { App } from '../../platform/http/server.ts';
 import { parsePolicy } from '../../policies/language/parse.ts';
+import {
+  isSignedFor,
+  type OpenedPolicy,
+  openPolicy,
+  type PolicySigners,
+} from '../../policies/language/signed.ts';
 import { missingDigestSets, unknownSets } from '../store/digest-sets.ts';
 import { addPolicy, listPolicies, readPolicy, unknownPolicy } from '../store/policies.ts';
 import type { RoutesDeps } from './deps.ts';
@@ -31,7 +38,7 @@ const PolicyDetail = Type.Object(
 );
 
 /** Policies, kept in versions. */
-export function policyRoutes(app: App, { database }: RoutesDeps): void {
+export function policyRoutes(app: App, { database, policySigners }: RoutesDeps): void {
   app.post(
     '/v1/policies',
     {
@@ -46,7 +53,9 @@ export function policyRoutes(app: App, { database }: RoutesDeps): void {
       },
     },
     async ({ body: { document }, principal }) => {
-      const { name, ima } = parsePolicy(document);
+      const opened = openPolicy(document);
+      const { name, ima } = parsePolicy(opened.text);
+      checkSigned(opened, policySigners);
       const missing = await missingDigestSets(database.db, ima?.allow ?? []);
       if (missing.length > 0) throw unknownSets(missing);
       return database.transaction((tx) => addPolicy(tx, { name, document }, actorOf(principal)));
@@ -86,5 +95,16 @@ export function policyRoutes(app: App, { database }: RoutesDeps): void {
       const { document, createdAt, createdBy } = stored;
       return { name, version: stored.version, document, createdAt: createdAt.toISOString(), createdBy };
     },
+  );
+}
+
+// Some group must take it: for which it counts is decided again at each use.
+function checkSigned(opened: OpenedPolicy, signers: PolicySigners): void {
+  const counts =
+    signers.size === 0 || [...signers.keys()].some((group) => isSignedFor(opened, signers, group));
+  if (counts || !signers.has('*')) return;
+  throw new AssayError(
+    'invalid-policy',
+    'this policy is not signed by a key that the verifier pins (verifier.policy-signers); sign it with "assay policy sign"',
   );
 }

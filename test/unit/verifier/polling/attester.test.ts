@@ -22,6 +22,7 @@ function bench(judgements: readonly Judgement[], changes: Partial<AttesterOption
     },
     policies: {
       policyFor: () => undefined,
+      whyNone: () => ({ rule: 'policy.missing', message: '' }),
       refresh: async () => false,
       knowledge: () => ({ sets: new Map() }),
     },
