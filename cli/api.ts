@@ -7,6 +7,8 @@ export type Query = Readonly<Record<string, string | undefined>>;
 export interface Api {
   /** @throws {AssayError} with the service's own code and words when it refuses */
   get<T>(service: ServiceName, path: string, query?: Query): Promise<T>;
+  /** The body as it is, such as a digest set. */
+  getBytes(service: ServiceName, path: string): Promise<Uint8Array>;
   send<T>(service: ServiceName, method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<T>;
   /** Sends a text as it is, such as a CSV file. */
   sendText<T>(service: ServiceName, path: string, body: string, contentType: string): Promise<T>;

@@ -27,6 +27,11 @@ export function httpApi(urls: Readonly<Record<ServiceName, string>>, material: M
     async get(service, path, query) {
       return readJson(await call(service, withQuery(path, query), { method: 'GET' }));
     },
+    async getBytes(service, path) {
+      const headers = { accept: 'application/octet-stream' };
+      const response = await call(service, path, { method: 'GET', headers });
+      return new Uint8Array(await response.body.arrayBuffer());
+    },
     async send(service, method, path, body) {
       return readJson(await call(service, path, jsonCall(method, body)));
     },

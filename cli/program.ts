@@ -76,7 +76,7 @@ function build(ports: ProgramPorts): { command: Command; close: () => Promise<vo
   watchCommands(command, context);
   tab(command, { completionCommandName: 'completion' });
   for (const sub of command.commands) sub.exitOverride();
-  return { command, close: async () => (await api)?.close() };
+  return { command, close: async () => (await api?.catch(() => undefined))?.close() };
 }
 
 function fail(error: unknown, ports: ProgramPorts, json: boolean): number {

@@ -1,10 +1,11 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { AssayError, ParseError } from '../../core/errors.ts';
-import { DigestSet } from '../../policies/digests/digest-set.ts';
+import { AssayError } from '../../core/errors.ts';
+import type { DigestSet } from '../../policies/digests/digest-set.ts';
 import { type CommandContext, show } from '../context.ts';
 import { FORMATS, type Format, isFormat } from '../digests/formats.ts';
 import { type Imported, importSources } from '../digests/import.ts';
+import { readSet } from '../digests/read-set.ts';
 import { EXIT } from '../exit-codes.ts';
 import { renderFields, renderTable, shown } from '../output/table.ts';
 
@@ -180,16 +181,6 @@ async function showSet(context: CommandContext, file: string, path: string | und
       ],
     ]),
   );
-}
-
-async function readSet(file: string): Promise<DigestSet> {
-  try {
-    return DigestSet.parse(new Uint8Array(await readFile(file)));
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    const what = cause instanceof ParseError ? `${file} is no digest set` : `cannot read ${file}`;
-    throw new AssayError('invalid-request', `${what}: ${message}`, { cause });
-  }
 }
 
 function cannotWrite(file: string) {
