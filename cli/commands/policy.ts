@@ -4,6 +4,7 @@ import { openPolicy } from '../../policies/language/signed.ts';
 import { type CommandContext, show } from '../context.ts';
 import { readTextFile, writeTextFile } from '../files.ts';
 import { renderTable, shown } from '../output/table.ts';
+import { policyDiffCommand } from './policy-diff.ts';
 import { policyLintCommand } from './policy-lint.ts';
 import { policySignCommands } from './policy-sign.ts';
 
@@ -53,6 +54,7 @@ export function policyCommands(program: Command, context: Context): void {
     .option('--output <file>', 'default: standard output')
     .action(async (options: DraftOptions) => draft(context(), options));
   policyLintCommand(policy, context);
+  policyDiffCommand(policy, context);
   policySignCommands(policy, context);
 }
 

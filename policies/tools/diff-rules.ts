@@ -1,0 +1,93 @@
+import type { ImaKeyRule, ImaRules } from '../ima-policy.ts';
+import type { PathGlob } from '../path-glob.ts';
+import type { Policy } from '../policy.ts';
+import { globCovers } from './glob-covers.ts';
+
+/** Something that one policy allows and another one does not. */
+export interface Grant {
+  readonly what: 'pcr' | 'quote' | 'ima' | 'match' | 'exclude' | 'violations' | 'key' | 'buffer' | 'kexec';
+  readonly message: string;
+}
+
+/** What `policy` allows and `other` does not, but for files by digest. Called both ways it is a comparison. */
+export function grantsBeside(policy: Policy, other: Policy): Grant[] {
+  return [...pcrGrants(policy, other), ...quoteGrants(policy, other), ...imaGrants(policy.ima, other.ima)];
+}
+
+function pcrGrants(policy: Policy, other: Policy): Grant[] {
+  const values = valuesByPcr(policy);
+  return [...valuesByPcr(other)].flatMap(([pcr, theirs]): Grant[] => {
+    const own = values.get(pcr);
+    if (!own) return [{ what: 'pcr', message: `PCR ${pcr}: any value but ${oneOf(theirs)}` }];
+    const more = [...own].filter((value) => !theirs.has(value));
+    return more.map((value) => ({ what: 'pcr', message: `PCR ${pcr}: ${value}` }));
+  });
+}
+
+/** Rules for one PCR must all hold; `7` and `07` are two keys. */
+function valuesByPcr({ pcrs: { bank, rules } }: Policy): Map<number, ReadonlySet<string>> {
+  const values = new Map<number, ReadonlySet<string>>();
+  for (const { pcr, anyOf } of rules) {
+    const named = [...anyOf].map((digest) => `${bank}:${digest}`);
+    const before = values.get(pcr);
+    values.set(pcr, new Set(before ? named.filter((value) => before.has(value)) : named));
+  }
+  return values;
+}
+
+function quoteGrants(policy: Policy, other: Policy): Grant[] {
+  const missing = other.pcrs.selection.filter((pcr) => !policy.pcrs.selection.includes(pcr));
+  return missing.map((pcr) => ({ what: 'quote', message: `a quote without PCR ${pcr}` }));
+}
+
+function imaGrants(rules: ImaRules | undefined, other: ImaRules | undefined): Grant[] {
+  if (!rules) return other ? [{ what: 'ima', message: 'any file: no files are judged' }] : [];
+  if (!other) return [];
+  const grants: Grant[] = [];
+  if (rules.anyPath && !other.anyPath)
+    grants.push({ what: 'match', message: 'files of sets at any path (match: anywhere)' });
+  if (rules.kexec && !other.kexec)
+    grants.push({ what: 'kexec', message: 'a kernel that was started by kexec' });
+  for (const text of beyond(rules.exclude, other.exclude))
+    grants.push({ what: 'exclude', message: `any bytes at ${text} (exclude)` });
+  for (const text of beyond(rules.acceptedViolations, other.acceptedViolations))
+    grants.push({ what: 'violations', message: `changes in use at ${text} (violations)` });
+  return [...grants, ...keyGrants(rules.keys, other.keys), ...bufferGrants(rules.buffers, other.buffers)];
+}
+
+/** Patterns that no single one of the others covers. */
+function beyond(globs: readonly PathGlob[], others: readonly PathGlob[]): Set<string> {
+  const same = new Set(others.map(({ text }) => text));
+  const left = globs.filter(
+    ({ text }) => !same.has(text) && !others.some((other) => globCovers(other.text, text)),
+  );
+  return new Set(left.map(({ text }) => text));
+}
+
+function keyGrants(keys: readonly ImaKeyRule[], others: readonly ImaKeyRule[]): Grant[] {
+  return keys.flatMap(({ id, key: { fingerprint }, paths }) => {
+    const theirs = others.filter(({ key }) => key.fingerprint === fingerprint).flatMap((rule) => rule.paths);
+    return [...beyond(paths, theirs)].map(
+      (text): Grant => ({ what: 'key', message: `files at ${text} signed by ${id} (sha256:${fingerprint})` }),
+    );
+  });
+}
+
+function bufferGrants(buffers: ImaRules['buffers'], others: ImaRules['buffers']): Grant[] {
+  return [...buffers].flatMap(([name, digests]): Grant[] => {
+    const theirs = others.get(name);
+    if (theirs === 'any') return [];
+    if (digests === 'any') return [{ what: 'buffer', message: `buffer ${name}: anything${butFor(theirs)}` }];
+    const more = [...digests].filter((digest) => !theirs?.has(digest));
+    return more.map((digest) => ({ what: 'buffer', message: `buffer ${name}: ${digest}` }));
+  });
+}
+
+function butFor(digests: ReadonlySet<string> | undefined): string {
+  return digests ? ` but ${oneOf(digests)}` : '';
+}
+
+function oneOf(values: ReadonlySet<string>): string {
+  const [first = 'none', ...more] = values;
+  return more.length === 0 ? first : `the ${values.size} that are named`;
+}
