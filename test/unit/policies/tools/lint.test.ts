@@ -87,8 +87,13 @@ describe('lintPolicy', () => {
     ['/tmp/**', 'exclude.writable'],
     ['/home/*/cache/*', 'exclude.writable'],
     ['/dev/shm/one', 'exclude.writable'],
+    ['/run/**', 'exclude.writable'],
   ])('%s is told as %s', (glob, code) => {
     expect(codes(ima(`exclude: ["${glob}"]`))).toEqual([code]);
+  });
+
+  test('where no set was given none is missed', () => {
+    expect(codes({ ima: `{ allow: [sha256:${VALUE}] }` })).toEqual([]);
   });
 
   test('of two exclusions that cover each other only the second one is told', () => {
