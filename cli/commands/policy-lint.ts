@@ -43,7 +43,7 @@ async function storedSets(context: CommandContext): Promise<ReadonlySet<string> 
     return new Set(sets.map(({ id }) => id));
   } catch (error) {
     if (!(error instanceof AssayError) || error.code !== 'invalid-config') throw error;
-    const [why = ''] = error.message.split('\n');
+    const [why = ''] = error.message.split(/[;\n]/);
     context.note(`not checked whether the verifier has the digest sets: ${why}`);
     return undefined;
   }

@@ -18,7 +18,7 @@ export async function assay(argv: readonly string[], answers?: Answers) {
     const code = await run(argv, {
       openApi: async () => {
         if (answers) return apiOf(answers);
-        throw new AssayError('invalid-config', 'no client profile found\n  /somewhere');
+        throw new AssayError('invalid-config', 'no client profile found; make one. Tried:\n  /somewhere');
       },
       now: () => new Date(0),
       out: (text) => out.push(text),

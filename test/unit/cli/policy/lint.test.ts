@@ -63,5 +63,5 @@ test('a file that is no digest set is refused by name', async () => {
 test('a command that needs a profile ends with 2 and says which places were tried', async () => {
   const { code, err } = await assay(['policy', 'list']);
   expect(code).toBe(2);
-  expect(err).toBe('error: no client profile found\n  /somewhere');
+  expect(err).toBe('error: no client profile found; make one. Tried:\n  /somewhere');
 });
