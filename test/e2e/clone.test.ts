@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { freePort } from '../../demo/ports.ts';
 import { expectBanned, expectRefused } from './support/checks.ts';
-import { freePort } from './support/installation.ts';
 import { until } from './support/until.ts';
 import { useWorld } from './support/world.ts';
 

@@ -1,11 +1,11 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { initialise } from '../../../cli/init/initialise.ts';
 import type { ServeConfig } from '../../../cli/serve/config.ts';
 import { SERVICE_NAMES, type Served } from '../../../cli/serve/names.ts';
+import { freePort } from '../../../demo/ports.ts';
 import type { DatabaseConnection } from '../../../platform/database/index.ts';
 
 export const GROUP = 'web';
@@ -67,21 +67,6 @@ export async function install(options: InstallationOptions): Promise<Installatio
 async function freePlace(): Promise<{ readonly listen: string; readonly url: string }> {
   const port = await freePort();
   return { listen: `127.0.0.1:${port}`, url: `https://localhost:${port}` };
-}
-
-/** Below the ports that the kernel gives to clients: nobody takes it while its process is started again. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(10_240, 32_000);
-    if (await isFree(port)) return port;
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer().once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
 }
 
 function urlOf(connection: DatabaseConnection): string {

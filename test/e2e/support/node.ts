@@ -8,10 +8,10 @@ import { obtainAuthority } from '../../../agent/node-material/issue.ts';
 import { type NodeTpmOptions, openNodeTpm } from '../../../agent/node-tpm.ts';
 import type { NodeTpm } from '../../../agent/node-tpm-port.ts';
 import { createServiceClient, type ServiceClient } from '../../../agent/service-client.ts';
+import { freePort } from '../../../demo/ports.ts';
 import { type RunningSwtpm, startSwtpm } from '../../../tpm-sim/swtpm/process.ts';
 import { copySwtpmState, type PcrBankName, provisionSwtpm } from '../../../tpm-sim/swtpm/provision.ts';
 import { EventRecorder } from '../../fakes/agent-events.ts';
-import { freePort } from './installation.ts';
 
 /** What a node must be told of the services. */
 export interface NodeServices {
