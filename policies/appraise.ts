@@ -2,6 +2,8 @@ import type { ImaState } from '../core/ima/replay.ts';
 import type { ImaSignatureMemo } from '../core/ima/verify.ts';
 import type { TpmsClockInfo } from '../core/tpm/attest.ts';
 import type { QuoteAppraisal, VerifiedQuote } from '../core/tpm/quote.ts';
+import { resolveBoot, setsOfBoot } from './boot/boot-rules.ts';
+import { type BootEvaluation, type BootEvidence, bootKey, evaluateBoot } from './boot/evaluate.ts';
 import type { DigestSet } from './digests/digest-set.ts';
 import { resolveIma } from './ima-policy.ts';
 import type { Policy } from './policy.ts';
@@ -13,6 +15,8 @@ import type { Verdict } from './verdict.ts';
 /** What a node showed, whichever way it came. */
 export interface Evidence {
   readonly quote: QuoteAppraisal;
+  /** What was measured while it booted; absent when it sent no log. */
+  readonly boot?: BootEvidence;
   /** What it measured of its files; absent when it sent nothing. */
   readonly ima?: ImaEvidence | BrokenList;
 }
@@ -30,6 +34,14 @@ export interface Knowledge {
   /** Digest sets by id. */
   readonly sets: ReadonlyMap<string, DigestSet>;
   readonly signatures?: ImaSignatureMemo;
+  /** Boots that were judged under this very policy, by `bootKey`. */
+  readonly boots?: BootMemo;
+}
+
+/** Remembers evaluations of boots; it may forget any. */
+export interface BootMemo {
+  get(key: string): BootEvaluation | undefined;
+  set(key: string, evaluation: BootEvaluation): void;
 }
 
 const NOTHING: Knowledge = { sets: new Map() };
@@ -51,14 +63,17 @@ export function appraise(
   const clock = evaluateClock(clockInfo, history.clock);
   if (clock.findings.length > 0)
     return { outcome: 'fail', findings: clock.findings, byPolicy: false, clock: clockInfo };
-  const before = clock.rebooted ? undefined : history.ima;
-  const ima = evaluateFiles(policy, quote, evidence.ima, before, knowledge);
-  if (ima && 'missing' in ima) {
-    const message = `the policy names digest sets that are not here: ${ima.missing.join(', ')}`;
+  const missing = setsOf(policy).filter((id) => !knowledge.sets.has(id));
+  if (missing.length > 0) {
+    const message = `the policy names digest sets that are not here: ${missing.join(', ')}`;
     return { outcome: 'inconclusive', findings: [{ rule: 'policy.missing', message }] };
   }
-  const findings = [...evaluatePcrs(policy.pcrs, quote), ...(ima?.findings ?? [])];
-  if (findings.length > 0) return { outcome: 'fail', findings, byPolicy: true, clock: clockInfo };
+  const before = clock.rebooted ? undefined : history.ima;
+  const boot = evaluateOnce(policy, quote, evidence.boot, knowledge);
+  const ima = evaluateFiles(policy, quote, evidence.ima, before, knowledge);
+  const findings = [...evaluatePcrs(policy.pcrs, quote), ...(boot?.findings ?? []), ...(ima?.findings ?? [])];
+  const claims = boot?.claims ? { boot: boot.claims } : {};
+  if (findings.length > 0) return { outcome: 'fail', findings, byPolicy: true, clock: clockInfo, ...claims };
   if (ima?.undecided) return { outcome: 'inconclusive', findings: [ima.undecided] };
   const { rebooted } = clock;
   return {
@@ -66,8 +81,29 @@ export function appraise(
     findings: [],
     clock: clockInfo,
     rebooted,
+    ...claims,
     ...(ima?.state ? { ima: ima.state } : {}),
   };
+}
+
+function setsOf({ boot, ima }: Policy): readonly string[] {
+  return [...new Set([...(boot ? setsOfBoot(boot) : []), ...(ima?.allow ?? [])])];
+}
+
+/** A boot that was judged under this policy before is not judged again (rule `boot.always` needs no more). */
+function evaluateOnce(
+  { pcrs, boot }: Policy,
+  quote: VerifiedQuote,
+  evidence: BootEvidence | undefined,
+  { sets, boots }: Knowledge,
+): BootEvaluation | undefined {
+  if (!boot || boot.profile === 'no-log') return undefined;
+  const key = boots && bootKey({ quote, evidence });
+  const known = key === undefined ? undefined : boots?.get(key);
+  if (known) return known;
+  const evaluation = evaluateBoot({ pcrs, policy: resolveBoot(boot, sets), quote, evidence });
+  if (key !== undefined) boots?.set(key, evaluation);
+  return evaluation;
 }
 
 function evaluateFiles(
@@ -76,10 +112,9 @@ function evaluateFiles(
   evidence: ImaEvidence | BrokenList | undefined,
   before: ImaState | undefined,
   { sets, signatures }: Knowledge,
-): ImaEvaluation | { readonly missing: readonly string[] } | undefined {
+): ImaEvaluation | undefined {
   if (!policy.ima) return undefined;
-  const rules = resolveIma(policy.ima, sets);
-  if ('missing' in rules) return rules;
   const memo = signatures ? { memo: signatures } : {};
+  const rules = resolveIma(policy.ima, sets);
   return evaluateIma({ policy: rules, quote, evidence, before, known: [...sets.values()], ...memo });
 }

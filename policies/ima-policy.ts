@@ -34,17 +34,11 @@ export interface ImaPolicy extends Omit<ImaRules, 'allow' | 'files'> {
   readonly allow: readonly DigestSet[];
 }
 
-/**
- * Joins rules with the sets that they name.
- *
- * @returns the ids that are missing, when some are: without them nothing can be judged
- */
+/** Joins rules with the sets that they name, which must be there. */
 export function resolveIma(
   { allow, files, ...rules }: ImaRules,
   sets: ReadonlyMap<string, DigestSet>,
-): ImaPolicy | { readonly missing: readonly string[] } {
-  const missing = allow.filter((id) => !sets.has(id));
-  if (missing.length > 0) return { missing };
+): ImaPolicy {
   const named = allow.flatMap((id) => sets.get(id) ?? []);
   return { ...rules, allow: files ? [files, ...named] : named };
 }

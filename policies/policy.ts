@@ -1,4 +1,5 @@
 import type { HashName } from '../core/tpm/constants.ts';
+import type { BootRules } from './boot/boot-rules.ts';
 import type { ImaRules } from './ima-policy.ts';
 
 /** What happens when a rule of the policy fails. Broken evidence never does less than `stop`. */
@@ -34,6 +35,8 @@ export interface Policy {
     readonly selection: readonly number[];
     readonly rules: readonly PcrRule[];
   };
+  /** What is said of firmware, boot loaders and kernel; absent when only their registers are. */
+  readonly boot?: BootRules;
   /** What is said of the files that the node used; absent when IMA is not asked for. */
   readonly ima?: ImaRules;
 }

@@ -1,6 +1,7 @@
 import type { Finding } from '../core/finding.ts';
 import type { ImaState } from '../core/ima/replay.ts';
 import type { TpmsClockInfo } from '../core/tpm/attest.ts';
+import type { BootClaims } from './boot/claims.ts';
 
 /**
  * What was found. `pass` needs a policy, evidence and no finding; what cannot be decided is `inconclusive`
@@ -12,6 +13,8 @@ export type Verdict =
       readonly findings: readonly [];
       readonly clock: TpmsClockInfo;
       readonly rebooted: boolean;
+      /** What is proven of its boot, when the policy judges that. */
+      readonly boot?: BootClaims;
       /** What of the measurement list is proven and judged now, when the policy judges files. */
       readonly ima?: ImaState;
     }
@@ -24,5 +27,6 @@ export type Verdict =
        */
       readonly byPolicy: boolean;
       readonly clock?: TpmsClockInfo;
+      readonly boot?: BootClaims;
     }
   | { readonly outcome: 'inconclusive'; readonly findings: readonly Finding[] };

@@ -3,7 +3,9 @@ import { parseDuration } from '../../core/duration.ts';
 import type { ErrorDetail } from '../../core/errors.ts';
 import { IMA_PCR } from '../../core/ima/binary.ts';
 import { digestSize } from '../../core/tpm/constants.ts';
+import { PROFILE_PCRS } from '../boot/boot-rules.ts';
 import type { PcrRule, Policy } from '../policy.ts';
+import { compileBoot } from './boot.ts';
 import { compileIma } from './ima.ts';
 import { PolicyDocument } from './schema.ts';
 
@@ -29,16 +31,23 @@ export function parsePolicy(text: string, file = 'policy'): Policy {
   const options = { file, code: 'invalid-policy' as const, kind: 'policy', maxCharacters: MAX_CHARACTERS };
   const { value, source } = parseYaml(text, PolicyDocument, options);
   const problems = [...checkFreshness(value, source), ...checkPcrs(value, source)];
+  const boot = value.boot && compileBoot(value.boot, 2 * digestSize(value.pcrs.bank), source, problems);
+  if (value.boot?.profile === 'no-log') problems.push(...checkLiterals(value, source));
   const ima = value.ima && compileIma(value.ima, source, problems);
   if (problems.length > 0) throw refuse(options, problems);
-  return { ...compile(value), ...(ima ? { ima } : {}) };
+  return { ...compile(value), ...(boot ? { boot } : {}), ...(ima ? { ima } : {}) };
 }
 
 function compile(document: PolicyDocument): Policy {
   const rules = Object.entries(document.pcrs.values ?? {}).map(compileRule);
   const named = [...parsePcrSet(document.pcrs.require), ...rules.map((rule) => rule.pcr)];
   // boot_aggregate is the hash of PCR 0 to 9.
-  const selection = new Set(document.ima ? [...named, ...AGGREGATED_PCRS, IMA_PCR] : named);
+  const files = document.ima ? [...AGGREGATED_PCRS, IMA_PCR] : [];
+  const selection = new Set([
+    ...named,
+    ...(document.boot ? PROFILE_PCRS[document.boot.profile] : []),
+    ...files,
+  ]);
   return {
     name: document.name,
     description: document.description ?? '',
@@ -93,6 +102,13 @@ function checkPcrs(document: PolicyDocument, source: DocumentSource): ErrorDetai
     ids.add(id);
   }
   return problems;
+}
+
+// Without a log only a value that is known beforehand says anything of a register.
+function checkLiterals({ pcrs }: PolicyDocument, source: DocumentSource): ErrorDetail[] {
+  const literal = Object.keys(pcrs.values ?? {}).some((pcr) => PROFILE_PCRS['no-log'].includes(Number(pcr)));
+  const problem = 'judges nothing with profile no-log: give values in pcrs.values for some of PCR 0 to 7';
+  return literal ? [] : [source.locate(['boot'], problem)];
 }
 
 function checkPcr(pcr: number, path: readonly string[], source: DocumentSource): ErrorDetail[] {

@@ -1,7 +1,8 @@
 import Type, { type Static } from 'typebox';
 import { DURATION_PATTERN } from '../../core/duration.ts';
+import { BootSection } from './boot-schema.ts';
 
-/** The shape of a policy document. What a shape cannot say is in check.ts. */
+/** The shape of a policy document. What a shape cannot say is in parse.ts. */
 
 const Duration = Type.String({ pattern: DURATION_PATTERN });
 const Digest = Type.String({ pattern: '^[0-9a-f]{64}([0-9a-f]{32})?([0-9a-f]{32})?$' });
@@ -11,7 +12,7 @@ const PcrRule = Type.Object(
   {
     id: Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9.-]{0,63}$' })),
     why: Type.Optional(Type.String({ maxLength: 200, description: 'What the value stands for' })),
-    'any-of': Type.Array(Digest, { minItems: 1, maxItems: 10_000 }),
+    'any-of': Type.Array(Digest, { maxItems: 10_000 }),
   },
   { additionalProperties: false },
 );
@@ -85,6 +86,7 @@ export const PolicyDocument = Type.Object(
       },
       { additionalProperties: false },
     ),
+    boot: Type.Optional(BootSection),
     ima: Type.Optional(ImaRules),
   },
   { additionalProperties: false },

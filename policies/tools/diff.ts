@@ -62,9 +62,9 @@ export function diffPolicies(
 
 function fileRules({ ima }: Policy, sets: ReadonlyMap<string, DigestSet>): FileRules | undefined {
   if (!ima) return undefined;
-  const resolved = resolveIma(ima, sets);
-  if ('missing' in resolved) throw new RangeError(`the digest set ${resolved.missing.join(', ')} is needed`);
-  return resolved;
+  const missing = ima.allow.filter((id) => !sets.has(id));
+  if (missing.length > 0) throw new RangeError(`the digest set ${missing.join(', ')} is needed`);
+  return resolveIma(ima, sets);
 }
 
 function diffSettings(before: Policy, after: Policy): SettingChange[] {

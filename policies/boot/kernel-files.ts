@@ -1,0 +1,100 @@
+import type { Finding } from '../../core/finding.ts';
+import type { BootPolicy } from './boot-rules.ts';
+import { isAllowed } from './digests.ts';
+import { eventFinding } from './finding.ts';
+import type { MeasuredBoot, MeasuredEvent } from './measured.ts';
+
+const FILES_PCR = 9;
+const SECTIONS_PCR = 11;
+const OVERRIDE_PCRS = [12, 13];
+
+/** Kernel, initrd and configuration in PCR 9. Of a stub the first event is the command line, which has its own rule. */
+export function evaluateFiles({ files: rule, profile }: BootPolicy, boot: MeasuredBoot): Finding[] {
+  if (rule === 'any' || profile === 'bios') return [];
+  const events = boot.events(FILES_PCR);
+  return (profile === 'shim-grub' ? events : events.slice(1))
+    .filter(({ digest }) => !isAllowed(rule, digest, boot.bank))
+    .map((event) =>
+      eventFinding(
+        'boot.file',
+        FILES_PCR,
+        event,
+        `is a file that the policy does not know: ${event.digest}; when it is of an update, add its digest to boot.files`,
+      ),
+    );
+}
+
+/** A section of a unified kernel image. */
+export interface Section {
+  readonly name: string;
+  readonly event: MeasuredEvent;
+}
+
+/** Sections in PCR 11: a name, which is proven, and then the content. What userspace measures comes behind them. */
+export function imageSections(boot: MeasuredBoot): {
+  readonly sections: readonly Section[];
+  readonly rest: readonly MeasuredEvent[];
+} {
+  const events = boot.events(SECTIONS_PCR);
+  const sections: Section[] = [];
+  let at = 0;
+  for (; at + 1 < events.length; at += 2) {
+    const [name, event] = [events[at]?.content, events[at + 1]];
+    if (name?.kind !== 'section' || !event) break;
+    sections.push({ name: name.proven.name, event });
+  }
+  return { sections, rest: events.slice(at) };
+}
+
+/** Sections of a unified kernel image, the phases of userspace, and what came to the image from outside. */
+export function evaluateImage(
+  { profile, sections: rules, overrides }: BootPolicy,
+  boot: MeasuredBoot,
+): Finding[] {
+  if (profile !== 'uki') return [];
+  const { sections, rest } = imageSections(boot);
+  return [
+    ...sections
+      .filter(({ name, event }) => rules.get(name)?.has(event.digest) === false)
+      .map(({ name, event }) =>
+        eventFinding(
+          'boot.section',
+          SECTIONS_PCR,
+          event,
+          `is another section ${name} than the policy knows: ${event.digest}`,
+        ),
+      ),
+    ...[...rules.keys()]
+      .filter((name) => !sections.some((one) => one.name === name) && boot.events(SECTIONS_PCR).length > 0)
+      .map((name) => ({
+        rule: 'boot.section',
+        pcr: SECTIONS_PCR,
+        message: `the image measured no section ${name}, and the policy has a rule for it`,
+      })),
+    ...rest
+      .filter(isStrange)
+      .map((event) => eventFinding('log.payload', SECTIONS_PCR, event, 'is no section and no phase')),
+    ...(overrides === 'any' ? [] : evaluateOverrides(boot)),
+  ];
+}
+
+function isStrange({ content }: MeasuredEvent): boolean {
+  return !(content.kind === 'text' && content.verified);
+}
+
+// A command line is proven text and has its own rule; credentials, add-ons and extensions are digests of files.
+function evaluateOverrides(boot: MeasuredBoot): Finding[] {
+  return OVERRIDE_PCRS.flatMap((pcr) =>
+    boot
+      .events(pcr)
+      .filter(isStrange)
+      .map((event) =>
+        eventFinding(
+          'boot.override',
+          pcr,
+          event,
+          'came to the unified kernel image from outside: an add-on, a credential or an extension; take it away, or set boot.overrides to any',
+        ),
+      ),
+  );
+}
