@@ -45,7 +45,17 @@ export const AgentFile = Type.Object(
         strict,
       ),
     ),
-    logs: Optional(Type.Object({ boot: Optional(Nullable(Path)), ima: Optional(Nullable(Path)) }, strict)),
+    logs: Optional(
+      Type.Object(
+        {
+          boot: Optional(Nullable(Path)),
+          userspace: Optional(Nullable(Path)),
+          ima: Optional(Nullable(Path)),
+          'ima-binary': Optional(Nullable(Path)),
+        },
+        strict,
+      ),
+    ),
     log: Optional(
       Type.Object({ level: Optional(Type.Enum(['trace', 'debug', 'info', 'warn', 'error'])) }, strict),
     ),

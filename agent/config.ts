@@ -6,7 +6,7 @@ import type { HashName } from '../core/tpm/constants.ts';
 import { environmentSecret, parseListen, readConfig } from '../platform/config.ts';
 import type { LogLevel } from '../platform/logging.ts';
 import { AgentFile } from './config-schema.ts';
-import type { LogPaths } from './keylime/measurement-logs.ts';
+import type { LogPaths } from './evidence/logs.ts';
 import type { HookCommand } from './node-material/hooks.ts';
 import type { AkAlgorithm } from './tpm/attestation-key.ts';
 import type { EkPreference } from './tpm/endorsement.ts';
@@ -102,7 +102,12 @@ export function loadConfig({ file, flags = {}, env = {}, token }: ConfigSources)
     material: materialConfig(document, flags),
     logs: {
       boot: withDefault(document.logs?.boot, '/sys/kernel/security/tpm0/binary_bios_measurements'),
+      userspace: withDefault(document.logs?.userspace, '/run/log/systemd/tpm2-measure.log'),
       ima: withDefault(document.logs?.ima, '/sys/kernel/security/ima/ascii_runtime_measurements'),
+      imaBinary: withDefault(
+        document.logs?.['ima-binary'],
+        '/sys/kernel/security/ima/binary_runtime_measurements',
+      ),
     },
     logLevel: document.log?.level ?? 'info',
   };

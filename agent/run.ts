@@ -6,7 +6,6 @@ import { enrolAndRemember, registrationOf, rememberedNode, tellTpm } from './enr
 import type { Registration } from './enrolment.ts';
 import type { AgentEvent, OnAgentEvent } from './events.ts';
 import type { FileOwner } from './files.ts';
-import { type KeylimeServer, startKeylimeServer } from './keylime/server.ts';
 import { becomeMember, type MembershipDependencies } from './membership.ts';
 import type { NodeAuthority } from './node-material/authority.ts';
 import { checkNodeCa } from './node-material/certificates.ts';
@@ -19,6 +18,7 @@ import type { NodeTpm } from './node-tpm-port.ts';
 import { resolveOwner } from './owner.ts';
 import type { AgentPorts } from './ports.ts';
 import { agentBackoff, describe, untilDone } from './retry.ts';
+import { type AgentServer, startAgentServer } from './server.ts';
 import { loadServiceCa } from './service-ca.ts';
 import { createServiceClient, type ServiceClient } from './service-client.ts';
 import type { StateStore } from './state-store.ts';
@@ -162,9 +162,9 @@ export class AgentRun {
     return tpm;
   }
 
-  async #listen(tls: TlsIdentity, ca: string): Promise<KeylimeServer> {
+  async #listen(tls: TlsIdentity, ca: string): Promise<AgentServer> {
     const { config, onEvent } = this.#deps;
-    const server = await startKeylimeServer({
+    const server = await startAgentServer({
       ...config.listen,
       ...{ tls, clientCa: ca, logs: config.logs, bank: config.pcrBank, publicKeyPem: tls.publicKey },
       identity: () => ({ alias: config.alias, nodeId: this.#nodeId }),

@@ -74,7 +74,8 @@ export function appraise(
   const findings = [...evaluatePcrs(policy.pcrs, quote), ...(boot?.findings ?? []), ...(ima?.findings ?? [])];
   const claims = boot?.claims ? { boot: boot.claims } : {};
   if (findings.length > 0) return { outcome: 'fail', findings, byPolicy: true, clock: clockInfo, ...claims };
-  if (ima?.undecided) return { outcome: 'inconclusive', findings: [ima.undecided] };
+  const undecided = [boot?.undecided, ima?.undecided].filter((finding) => finding !== undefined);
+  if (undecided.length > 0) return { outcome: 'inconclusive', findings: undecided };
   const { rebooted } = clock;
   return {
     outcome: 'pass',
@@ -86,7 +87,8 @@ export function appraise(
   };
 }
 
-function setsOf({ boot, ima }: Policy): readonly string[] {
+/** Ids of the digest sets that a policy needs. */
+export function setsOf({ boot, ima }: Policy): readonly string[] {
   return [...new Set([...(boot ? setsOfBoot(boot) : []), ...(ima?.allow ?? [])])];
 }
 
@@ -102,7 +104,7 @@ function evaluateOnce(
   const known = key === undefined ? undefined : boots?.get(key);
   if (known) return known;
   const evaluation = evaluateBoot({ pcrs, policy: resolveBoot(boot, sets), quote, evidence });
-  if (key !== undefined) boots?.set(key, evaluation);
+  if (key !== undefined && !evaluation.undecided) boots?.set(key, evaluation);
   return evaluation;
 }
 

@@ -1,6 +1,7 @@
 import { pause } from '../platform/backoff.ts';
 import type { Database } from '../platform/database/index.ts';
 import type { Outcome } from '../platform/database/schema.ts';
+import { removeOldBootLogs } from './store/boot-logs.ts';
 import { OLDEST, removeOldVerdicts } from './store/history.ts';
 
 /** How long verdicts are kept. */
@@ -23,12 +24,13 @@ const BATCH = 500;
 /** Between two batches, so that deleting much leaves the database to those who attest. */
 const BREATH_MS = 50;
 
-/** Deletes verdicts that are older than what is kept, batch by batch. Several processes may do it at once. */
+/** Deletes verdicts that are older than what is kept, batch by batch, and boot logs that none can name. Several processes may do it at once. */
 export async function sweepHistory(options: HistorySweepOptions): Promise<void> {
   const { failsMs, passesMs } = options.retention;
   await sweep(options, 'fail', failsMs);
   await sweep(options, 'pass', passesMs);
   await sweep(options, 'inconclusive', passesMs);
+  if (!options.signal.aborted) await removeOldBootLogs(options.database, Math.max(failsMs, passesMs));
 }
 
 async function sweep(options: HistorySweepOptions, outcome: Outcome, keptMs: number): Promise<void> {

@@ -18,9 +18,13 @@ import { sweepHistory } from './history-sweep.ts';
 import { type VerifierMetrics, verifierMetrics } from './metrics.ts';
 import { enqueueNotice, enqueueUntold, workNotices } from './notify-job.ts';
 import { PollingEngine } from './polling/engine.ts';
+import { logKeeper } from './polling/log-keeper.ts';
 import { type PolicyBook, policyBook } from './polling/policy-book.ts';
 import { repeat } from './repeat.ts';
+import { keepBootLog, touchBootLogs } from './store/boot-logs.ts';
 import { POLICY_CHANNEL } from './store/policies.ts';
+import { assayPull } from './transport/assay-pull.ts';
+import { evidenceSource } from './transport/evidence-source.ts';
 import { keylimePull } from './transport/keylime-pull.ts';
 
 export interface VerifierDependencies {
@@ -111,11 +115,19 @@ function createEngine(
 ): PollingEngine {
   const { database, logger, randomBytes, appraise } = deps;
   const owner = randomUUID();
+  const pull = { pool, timeoutMs: config.timeoutMs, maxBytes: config.maxAnswerBytes };
+  const monotonicNow = deps.monotonicNow ?? (() => performance.now());
   const engine = new PollingEngine({
     ...{ config, database, owner, policies, randomBytes, logger },
     leases: shardLeases(database, owner, SHARD_COUNT, config.leaseMs),
-    source: keylimePull({ pool, timeoutMs: config.timeoutMs, maxBytes: config.maxAnswerBytes }),
-    now: deps.monotonicNow ?? (() => performance.now()),
+    source: evidenceSource({ assay: assayPull(pull), keylime: keylimePull(pull) }),
+    keepLogs: logKeeper({
+      keep: (sha256, bytes) => keepBootLog(database.db, sha256, bytes),
+      touch: (sha256) => touchBootLogs(database.db, sha256),
+      now: monotonicNow,
+      onFault: (error) => logger.error({ err: error }, 'a boot log could not be kept'),
+    }),
+    now: monotonicNow,
     random: Math.random,
     onTrustEnded: ({ record: { id } }, { findings }, { epoch, standing }) => {
       logger.info({ node: id, standing, reasons: findings }, 'trust has ended');

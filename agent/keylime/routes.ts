@@ -1,6 +1,7 @@
 import type { HashName } from '../../core/tpm/constants.ts';
+import { type LogPaths, readImaList, readLog } from '../evidence/logs.ts';
 import { failure, type Reply, RequestRefused, success, wrongMethod } from './envelope.ts';
-import { type LogPaths, readBootLog, readImaList } from './measurement-logs.ts';
+
 import { readImaEntry, readMask, readNonce, readPartial } from './parameters.ts';
 import { type QuoteSource, quoteFields } from './quotes.ts';
 import { type Identity, parseRevocation, type RevocationMessage } from './revocation.ts';
@@ -123,14 +124,14 @@ async function integrityQuote(deps: KeylimeDependencies, { minor, query }: Call)
   const source = readySource(deps.quoteSource());
   const fields = await quoteFields(source, { nonce, bank, pcrs, publicKeyPem, minor });
   // Logs are read after the quote, so that they hold all that was quoted, and perhaps more.
-  const boot = pcrs.includes(0) ? await readBootLog(logs.boot) : undefined;
+  const boot = pcrs.includes(0) ? await readLog(logs.boot) : undefined;
   const ima = await readImaList(logs.ima, readImaEntry(query));
   deps.onQuote(pcrs);
   return success({
     ...fields,
     ...(partial ? {} : { pubkey: publicKeyPem }),
     ...(ima === undefined ? {} : { ima_measurement_list: ima.text, ima_measurement_list_entry: ima.entry }),
-    ...(boot === undefined ? {} : { mb_measurement_list: boot }),
+    ...(boot === undefined ? {} : { mb_measurement_list: boot.toString('base64') }),
   });
 }
 

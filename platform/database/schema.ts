@@ -189,6 +189,12 @@ export const digestSet = pgTable('digest_set', {
   createdBy: text('created_by').notNull(),
 });
 
+export const bootLog = pgTable('boot_log', {
+  sha256: text('sha256').primaryKey(),
+  bytes: bytea('bytes').notNull(),
+  seenAt: instant('seen_at').notNull().defaultNow(),
+});
+
 export const trustEvent = pgTable('trust_event', {
   seq: bigint('seq', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   at: instant('at').notNull().defaultNow(),

@@ -16,16 +16,31 @@ import { readSecureBoot } from './secure-boot.ts';
 import { evaluateSecureBoot } from './secure-boot-rules.ts';
 import { evaluateSeparators } from './separators.ts';
 
-/** Logs of a boot as they came; nothing in them is proven. */
+/** A log as it came. */
+export interface SentLog {
+  /** Hex, of the bytes. */
+  readonly sha256: string;
+  /** Absent: the node said that it is still the log that it sent before. */
+  readonly bytes?: Uint8Array;
+}
+
+/** A log whose bytes are here. */
+export function sentLog(bytes: Uint8Array): SentLog {
+  return { sha256: hash('sha256', bytes, 'hex'), bytes };
+}
+
+/** Logs of a boot; nothing in them is proven. */
 export interface BootEvidence {
   /** Binary log of the firmware; absent or empty when the node has none. */
-  readonly firmware?: Uint8Array;
+  readonly firmware?: SentLog;
   /** Canonical log in JSON of what systemd measured; absent when the node has none. */
-  readonly userspace?: Uint8Array;
+  readonly userspace?: SentLog;
 }
 
 export interface BootEvaluation {
   readonly findings: readonly Finding[];
+  /** Why nothing can be said: the logs are to be sent again. */
+  readonly undecided?: Finding;
   /** What the quote proves of the boot; absent where there is nothing to prove it by. */
   readonly claims?: BootClaims;
 }
@@ -44,6 +59,7 @@ export interface BootInput {
  */
 export function evaluateBoot({ pcrs, policy, quote, evidence }: BootInput): BootEvaluation {
   const logs = readLogs(evidence);
+  if ('undecided' in logs) return { findings: [], undecided: logs.undecided };
   if ('problem' in logs) return { findings: [logs.problem] };
   const boot = measuredBoot(logs, quote.bank, quote.pcrs);
   const { state, findings } = readSecureBoot(boot, policy.acceptedStates);
@@ -63,23 +79,31 @@ export function evaluateBoot({ pcrs, policy, quote, evidence }: BootInput): Boot
   };
 }
 
-function readLogs(evidence: BootEvidence | undefined): BootLogs | { readonly problem: Finding } {
-  if (!evidence?.firmware || evidence.firmware.length === 0) {
+type Unreadable = { readonly problem: Finding } | { readonly undecided: Finding };
+
+function readLogs(evidence: BootEvidence | undefined): BootLogs | Unreadable {
+  const { firmware, userspace } = evidence ?? {};
+  if (!firmware || firmware.bytes?.length === 0) {
     const message =
       'the node sent no boot log, and the policy judges the boot; see whether the agent may read /sys/kernel/security/tpm0/binary_bios_measurements, or use the profile no-log';
     return { problem: { rule: 'log.missing', message } };
   }
+  if (!firmware.bytes || (userspace && !userspace.bytes)) {
+    const message = 'the boot logs are said to be those that are known, and its registers have other values';
+    return { undecided: { rule: 'log.again', message } };
+  }
+  return parseLogs(firmware.bytes, userspace?.bytes);
+}
+
+function parseLogs(firmware: Uint8Array, userspace: Uint8Array | undefined): BootLogs | Unreadable {
+  const broken = (message: string) => ({ problem: { rule: 'log.parse', message } });
   try {
-    const firmware = parseEventLog(evidence.firmware);
-    if (firmware.registers !== 'pcr')
-      return {
-        problem: { rule: 'log.parse', message: 'the boot log is of a confidential machine, not of a TPM' },
-      };
-    const { userspace } = evidence;
-    return { firmware, userspace: userspace && parseCelLog(userspace, { tolerateTruncation: true }) };
+    const log = parseEventLog(firmware);
+    if (log.registers !== 'pcr') return broken('the boot log is of a confidential machine, not of a TPM');
+    return { firmware: log, userspace: userspace && parseCelLog(userspace, { tolerateTruncation: true }) };
   } catch (error) {
-    if (!(error instanceof ParseError || error instanceof RangeError)) throw error;
-    return { problem: { rule: 'log.parse', message: `the boot log is broken: ${error.message}` } };
+    if (!(error instanceof ParseError)) throw error;
+    return broken(`the boot log is broken: ${error.message}`);
   }
 }
 
@@ -110,9 +134,7 @@ function evaluateReplay({ selection, rules, bank }: Policy['pcrs'], boot: Measur
 
 /** What a boot is known by: the same key has the same evaluation under one policy. */
 export function bootKey({ quote, evidence }: Pick<BootInput, 'quote' | 'evidence'>): string {
-  const parts = [evidence?.firmware, evidence?.userspace].map((log) =>
-    log ? hash('sha256', log, 'hex') : '-',
-  );
+  const parts = [evidence?.firmware, evidence?.userspace].map((log) => log?.sha256 ?? '-');
   const values = [...quote.pcrs]
     .filter(([pcr]) => pcr !== IMA_PCR)
     .map(

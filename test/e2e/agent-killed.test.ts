@@ -30,7 +30,7 @@ async function runAgent(node: SwtpmNode, name: string): Promise<ServiceProcess> 
     ...{ alias: node.options.name, listen: place, contact: place, 'join-token-file': token },
     'state-directory': node.stateDirectory,
     material: { directory: join(directory, 'run') },
-    logs: { boot: null, ima: null },
+    logs: { boot: null, userspace: null, ima: null, 'ima-binary': null },
   };
   const file = join(directory, 'agent.yaml');
   await writeFile(file, stringify(config));

@@ -23,7 +23,7 @@ class Kernel {
 
   constructor(node: SwtpmNode) {
     this.#node = node;
-    this.list = join(node.options.directory, 'ascii_runtime_measurements');
+    this.list = join(node.options.directory, 'binary_runtime_measurements');
     const untouched = Array.from({ length: 10 }, () => new Uint8Array(32));
     this.#files = new MeasuredFiles(untouched, (digest) => this.#digests.push(digest));
   }
@@ -34,7 +34,7 @@ class Kernel {
     for (const digest of this.#digests) await tpm.use((channel) => pcrExtend(channel, 10, 'sha256', digest));
     await tpm.close();
     this.#digests = [];
-    await writeFile(this.list, this.#files.from(0).text);
+    await writeFile(this.list, this.#files.bytes());
   }
 }
 
@@ -48,7 +48,7 @@ ima: { allow: ['${await storedSet()}'] }
 `);
   const node = await world().node('measured');
   const kernel = new Kernel(node);
-  const logs = { boot: null, ima: kernel.list };
+  const logs = { boot: null, userspace: null, ima: null, imaBinary: kernel.list };
   await kernel.use({ '/usr/bin/ls': 'ls' });
   await node.start({ token: await world().token(), logs });
   await node.events.until('material-written');

@@ -39,6 +39,8 @@ export class FakeAgent {
   readonly notices: string[] = [];
   /** What it measured of its files, when it does. */
   files: MeasuredFiles | undefined;
+  /** The log of its firmware, when it has one. */
+  boot: Uint8Array | undefined;
   /** Requests for quotes so far. */
   quotes = 0;
   readonly #server: PullServer;
@@ -81,6 +83,7 @@ export class FakeAgent {
     return success({
       quote,
       ...(this.#payloadKey === undefined ? {} : { pubkey: this.#payloadKey }),
+      ...(this.boot ? { mb_measurement_list: Buffer.from(this.boot).toString('base64') } : {}),
       ...(list ? { ima_measurement_list: list.text, ima_measurement_list_entry: list.firstEntry } : {}),
     });
   }

@@ -5,10 +5,11 @@ import type { SoftwareTpm } from './software-tpm.ts';
 const IMA_PCR = 10;
 const TEMPLATE = 'ima-ng';
 
-/** As much of the kernel's IMA as a verifier sees: what is to be extended into PCR 10, and the list as text. */
+/** As much of the kernel's IMA as a verifier sees: what is to be extended into PCR 10, and the list. */
 export class MeasuredFiles {
   readonly #extend: (digest: Uint8Array) => void;
   readonly #lines: string[] = [];
+  readonly #entries: Uint8Array[] = [];
 
   /**
    * @param pcrs PCR 0 to 9 of the SHA-256 bank: the first entry is their aggregate
@@ -34,6 +35,11 @@ export class MeasuredFiles {
     this.#measure(path, hash('sha256', content, 'buffer'));
   }
 
+  /** The whole list as the kernel's binary file has it. */
+  bytes(): Uint8Array {
+    return concat(...this.#entries);
+  }
+
   /** Lines from `entry` on; from the first when there are not as many. */
   from(entry: number): { readonly text: string; readonly firstEntry: number } {
     const firstEntry = entry <= this.#lines.length ? entry : 0;
@@ -45,13 +51,19 @@ export class MeasuredFiles {
   #measure(path: string, digest: Uint8Array): void {
     const data = concat(field(concat(Buffer.from('sha256:\0'), digest)), field(Buffer.from(`${path}\0`)));
     this.#extend(hash('sha256', data, 'buffer'));
+    const header = concat(u32(IMA_PCR), hash('sha1', data, 'buffer'), field(Buffer.from(TEMPLATE)));
+    this.#entries.push(concat(header, field(data)));
     const hex = Buffer.from(digest).toString('hex');
     this.#lines.push(`${IMA_PCR} ${hash('sha1', data)} ${TEMPLATE} sha256:${hex} ${path}`);
   }
 }
 
 function field(content: Uint8Array): Uint8Array {
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(content.length);
-  return concat(length, content);
+  return concat(u32(content.length), content);
+}
+
+function u32(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
 }

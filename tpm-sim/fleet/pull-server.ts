@@ -1,5 +1,9 @@
+import { hash } from 'node:crypto';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { concat } from '../../core/bytes/writer.ts';
+import { parseImaAscii } from '../../core/ima/ascii.ts';
+import { EVIDENCE_TYPE, renderEvidenceHeader } from '../../core/messages/evidence.ts';
 import { pcrsOfBitmap } from '../../core/tpm/pcr-selection.ts';
 
 /** PEM of a TLS identity, and the certificate's DER. */
@@ -14,11 +18,16 @@ export interface QuoteQuery {
   readonly pcrs: readonly number[];
   /** First entry of the measurement list that is asked for. */
   readonly imaEntry?: number;
+  /** The request, as it came. */
+  readonly url?: string;
 }
 
 export interface PullAnswer {
   readonly status: number;
+  /** In Keylime's form. */
   readonly body: string;
+  /** What the body carries. */
+  readonly results?: object | null;
 }
 
 export interface PullServerOptions {
@@ -33,7 +42,7 @@ export interface PullServerOptions {
 const MAX_BODY_BYTES = 64 * 1024;
 const KEEP_ALIVE_MS = 600_000;
 
-/** What a node serves to its verifier: Keylime's pull API 2.x over mTLS, as far as a verifier polls it. */
+/** What a node serves to its verifier over mTLS: evidence by our route, and by Keylime's pull API 2.x. */
 export class PullServer {
   readonly #server: Server;
 
@@ -50,8 +59,8 @@ export class PullServer {
         });
         request.on('end', () => {
           const body = Buffer.concat(chunks).toString('utf8');
-          void reply(options, request.url ?? '', body).then(({ status, body: text }) => {
-            response.writeHead(status, { 'content-type': 'application/json' }).end(text);
+          void reply(options, request.url ?? '', body).then(({ status, type, content }) => {
+            response.writeHead(status, { 'content-type': type }).end(content);
           });
         });
       },
@@ -89,22 +98,59 @@ export class PullServer {
 
 /** An answer as Keylime wraps it. */
 export function success(results: object | null): PullAnswer {
-  return { status: 200, body: JSON.stringify({ code: 200, status: 'Success', results }) };
+  return {
+    status: 200,
+    results,
+    get body() {
+      return JSON.stringify({ code: 200, status: 'Success', results });
+    },
+  };
 }
 
-async function reply(
-  { onQuote, onNotice }: PullServerOptions,
-  url: string,
-  body: string,
-): Promise<PullAnswer> {
-  const { pathname, searchParams } = new URL(url, 'https://node');
+interface Reply {
+  readonly status: number;
+  readonly type: string;
+  readonly content: string | Uint8Array;
+}
+
+async function reply({ onQuote, onNotice }: PullServerOptions, url: string, body: string): Promise<Reply> {
+  const { pathname, searchParams: query } = new URL(url, 'https://node');
   if (pathname.endsWith('/notifications/revocation')) {
     onNotice(body);
-    return success(null);
+    return keylime(success(null));
   }
-  if (!pathname.endsWith('/quotes/integrity')) return { status: 404, body: '{}' };
-  const mask = Number.parseInt(searchParams.get('mask') ?? '0', 16);
+  const isOurs = pathname === '/v1/evidence';
+  if (!isOurs && !pathname.endsWith('/quotes/integrity')) return keylime({ status: 404, body: '{}' });
+  const mask = Number.parseInt(query.get('mask') ?? '0', 16);
   const bitmap = Uint8Array.of(mask & 0xff, (mask >> 8) & 0xff, (mask >> 16) & 0xff);
-  const imaEntry = Number(searchParams.get('ima_ml_entry') ?? '0');
-  return onQuote({ nonce: searchParams.get('nonce') ?? '', pcrs: pcrsOfBitmap(bitmap), imaEntry });
+  const [entry = '0'] = (query.get('ima') ?? query.get('ima_ml_entry') ?? '0').split('.');
+  const asked = { nonce: query.get('nonce') ?? '', pcrs: pcrsOfBitmap(bitmap), imaEntry: Number(entry), url };
+  const answer = await onQuote(asked);
+  return isOurs && answer.results ? evidence(answer.results, query) : keylime(answer);
+}
+
+function keylime({ status, body }: PullAnswer): Reply {
+  return { status, type: 'application/json', content: body };
+}
+
+/** The same in the form of our own route. */
+function evidence(results: object, query: URLSearchParams): Reply {
+  const text = Reflect.get(results, 'ima_measurement_list');
+  const entry = Number(Reflect.get(results, 'ima_measurement_list_entry') ?? 0);
+  const list = typeof text === 'string' ? parseImaAscii(Buffer.from(text)).bytes : undefined;
+  const boot = Reflect.get(results, 'mb_measurement_list');
+  const log = typeof boot === 'string' && query.has('boot') ? Buffer.from(boot, 'base64') : undefined;
+  const isKnown = log && hash('sha256', log) === query.get('boot');
+  const firmware = isKnown ? undefined : log;
+  const header = renderEvidenceHeader({
+    quote: String(Reflect.get(results, 'quote')),
+    ...{ firmware: isKnown ? 'same' : (firmware?.length ?? null), userspace: null },
+    ima: list ? { entry, offset: entry === 0 ? 0 : offsetIn(query) } : null,
+  });
+  const content = concat(header, firmware ?? new Uint8Array(), list ?? new Uint8Array());
+  return { status: 200, type: EVIDENCE_TYPE, content };
+}
+
+function offsetIn(query: URLSearchParams): number {
+  return Number(query.get('ima')?.split('.')[1] ?? 0);
 }

@@ -5,7 +5,7 @@ import { parsePcrBlob } from '../../core/messages/keylime/pcr-blob.ts';
 import { parseQuoteString } from '../../core/messages/keylime/quote-string.ts';
 import type { PcrBanks, PcrValues } from '../../core/tpm/pcr-selection.ts';
 import { parsePolicy } from '../../policies/language/parse.ts';
-import { CHANNEL_PCR } from './channel.ts';
+import { CHANNEL_PCR } from '../../policies/rules/channel.ts';
 
 // The part of StoredEvidence that is read here; the database may hold that of an earlier release.
 const Quoted = Type.Object({ bank: Type.Enum(['sha256', 'sha384', 'sha512']), quote: Type.String() });

@@ -5,8 +5,8 @@ import { parseQuoteString } from '../../core/messages/keylime/quote-string.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import type { TpmtPublic } from '../../core/tpm/public.ts';
 import { appraiseQuote, type QuoteAppraisal } from '../../core/tpm/quote.ts';
-import type { MeasurementList } from '../transport/evidence-source.ts';
-import { type ChannelBinding, type ExpectedChannel, evaluateChannel } from './channel.ts';
+import { type ChannelBinding, type ExpectedChannel, evaluateChannel } from '../../policies/rules/channel.ts';
+import type { KnownLogs, MeasurementList } from '../transport/evidence-source.ts';
 
 /** What a node was asked, and by what its answer is judged. */
 export interface QuoteRequest {
@@ -34,8 +34,16 @@ export interface StoredEvidence {
   /** As the node sent it; what is not even text of that form stands escaped. */
   readonly quote: string;
   /** The part of the measurement list that came with it. */
-  readonly ima?: { readonly firstEntry: number; readonly text: string; readonly truncated: boolean };
+  readonly ima?: StoredList;
+  /** Hex SHA-256 of the boot logs, which are kept once for all nodes. */
+  readonly boot?: KnownLogs;
 }
+
+/** A part of a measurement list: `binary` is the kernel's form in base64. */
+export type StoredList = {
+  readonly firstEntry: number;
+  readonly truncated: boolean;
+} & ({ readonly text: string } | { readonly binary: string });
 
 /** Parses and verifies a quote in Keylime's form; what does not parse is a finding like any other. */
 export function readQuote(text: string, request: QuoteRequest): QuoteAppraisal {
@@ -68,12 +76,17 @@ function parseAndAppraise(
 }
 
 /** More is left out, and said to be: a list can be rebuilt from the node, its verdict cannot. */
-const MAX_LIST_CHARACTERS = 1024 * 1024;
+const MAX_LIST_BYTES = 1024 * 1024;
 
-function storedList({ firstEntry, text }: MeasurementList) {
+function storedList(list: MeasurementList): StoredList {
+  const { firstEntry } = list;
+  if ('bytes' in list) {
+    const binary = toBase64(list.bytes.subarray(0, MAX_LIST_BYTES));
+    return { firstEntry, binary, truncated: list.bytes.length > MAX_LIST_BYTES };
+  }
   // PostgreSQL takes no NUL in JSON.
-  const kept = text.slice(0, MAX_LIST_CHARACTERS).replaceAll('\0', '\\0');
-  return { firstEntry, text: kept, truncated: text.length > MAX_LIST_CHARACTERS };
+  const text = list.text.slice(0, MAX_LIST_BYTES).replaceAll('\0', '\\0');
+  return { firstEntry, text, truncated: list.text.length > MAX_LIST_BYTES };
 }
 
 const QUOTE_FORM = /^[A-Za-z0-9+/=:]*$/;
@@ -83,7 +96,7 @@ export function storedEvidence(
   quote: string,
   request: Omit<QuoteRequest, 'akPublic'>,
   akPublic: Uint8Array,
-  ima?: MeasurementList,
+  logs: { readonly ima?: MeasurementList; readonly boot?: KnownLogs } = {},
 ): StoredEvidence {
   const kept = quote.slice(0, MAX_KEPT_CHARACTERS);
   return {
@@ -95,6 +108,7 @@ export function storedEvidence(
     channel: request.channel ? toHex(request.channel.value) : null,
     binding: request.channel?.binding ?? null,
     quote: QUOTE_FORM.test(kept) ? kept : printable(kept),
-    ...(ima ? { ima: storedList(ima) } : {}),
+    ...(logs.ima ? { ima: storedList(logs.ima) } : {}),
+    ...(logs.boot ? { boot: logs.boot } : {}),
   };
 }

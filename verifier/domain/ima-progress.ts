@@ -2,15 +2,18 @@ import { fromHex, toHex } from '../../core/bytes/encoding.ts';
 import { ParseError } from '../../core/errors.ts';
 import type { Finding } from '../../core/finding.ts';
 import { parseImaAscii } from '../../core/ima/ascii.ts';
+import { parseImaList } from '../../core/ima/binary.ts';
 import type { ImaState } from '../../core/ima/replay.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import type { PolicyBank } from '../../policies/policy.ts';
 import type { BrokenList, ImaEvidence } from '../../policies/rules/ima.ts';
-import type { MeasurementList } from '../transport/evidence-source.ts';
+import type { ListPosition, MeasurementList } from '../transport/evidence-source.ts';
 
 /** How much of a node's measurement list is proven and judged, as it is stored. */
 export interface ImaProgress {
   readonly entries: number;
+  /** Where they end in the kernel's binary list; absent: recorded before that was kept. */
+  readonly bytes?: number;
   readonly bank: HashName;
   /** Hex: PCR 10 behind those entries. */
   readonly pcr: string;
@@ -24,22 +27,46 @@ interface JudgedBy {
   readonly policy: { readonly pcrs: { readonly bank: PolicyBank } };
 }
 
+/** What is known of a list, and where it goes on. */
+export interface KnownList {
+  readonly state: ImaState;
+  readonly position: ListPosition;
+}
+
 /** What is known, when it was judged by this very policy. */
-export function imaStateOf(progress: ImaProgress | undefined, by: JudgedBy): ImaState | undefined {
+export function knownListOf(progress: ImaProgress | undefined, by: JudgedBy): KnownList | undefined {
   const { bank } = by.policy.pcrs;
   if (!progress || progress.bank !== bank || progress.policy !== nameOf(by)) return undefined;
-  return { entries: progress.entries, pcrs: new Map([[bank, fromHex(progress.pcr, 'ima.pcr')]]) };
+  const { entries, bytes, pcr } = progress;
+  if (bytes === undefined) return undefined;
+  const state = { entries, pcrs: new Map([[bank, fromHex(pcr, 'ima.pcr')]]) };
+  return { state, position: { entries, bytes } };
 }
 
-export function imaProgress({ entries, pcrs }: ImaState, by: JudgedBy): ImaProgress {
+/** @param shown the part of the list that was judged last, which ends at or behind the state */
+export function imaProgress({ entries, pcrs }: ImaState, shown: ShownList, by: JudgedBy): ImaProgress {
   const { bank } = by.policy.pcrs;
-  return { entries, bank, pcr: toHex(pcrs.get(bank) ?? new Uint8Array()), policy: nameOf(by) };
+  const { list, firstEntry, offset } = shown;
+  const bytes = offset + (list.columns.start[entries - firstEntry] ?? 0);
+  return { entries, bytes, bank, pcr: toHex(pcrs.get(bank) ?? new Uint8Array()), policy: nameOf(by) };
 }
 
-/** Parses the text of a list; what does not parse is a finding (rule `ima.bytes`). */
-export function readMeasurementList({ text, firstEntry }: MeasurementList): ImaEvidence | BrokenList {
+/** A part of a list, and where it starts in the kernel's binary file. */
+export interface ShownList extends ImaEvidence {
+  readonly offset: number;
+}
+
+/**
+ * Parses a list; what does not parse is a finding (rule `ima.bytes`).
+ *
+ * @param known where a text goes on: what it stands for has the size of the kernel's file
+ */
+export function readMeasurementList(sent: MeasurementList, known?: ListPosition): ShownList | BrokenList {
+  const { firstEntry } = sent;
   try {
-    return { list: parseImaAscii(new Uint8Array(Buffer.from(text, 'utf8'))), firstEntry };
+    if ('bytes' in sent) return { list: parseImaList(sent.bytes), firstEntry, offset: sent.offset };
+    const list = parseImaAscii(new Uint8Array(Buffer.from(sent.text, 'utf8')));
+    return { list, firstEntry, offset: firstEntry === known?.entries ? known.bytes : 0 };
   } catch (error) {
     if (!(error instanceof ParseError)) throw error;
     const problem: Finding = {

@@ -14,6 +14,11 @@ export function peerFinding(reason: PeerErrorReason, message: string): Finding {
   return { rule: RULES[reason], message };
 }
 
+/** What the agent answered is no evidence. */
+export function unusableAnswer(problem: string): Finding {
+  return { rule: 'node.answer', message: `the agent ${problem}` };
+}
+
 /** What tells two verdicts apart: their rules and PCRs, not the values in their sentences. */
 export function reasonKeyOf(findings: readonly Pick<Finding, 'rule' | 'pcr'>[]): string {
   return findings.map(({ rule, pcr }) => (pcr === undefined ? rule : `${rule}/${pcr}`)).join(' ');

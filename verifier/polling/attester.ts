@@ -37,6 +37,7 @@ export function attester(options: AttesterOptions): (node: PolledNode) => Promis
     if (judgement.kind === 'extend') {
       node.clock = judgement.clock;
       node.ima = judgement.ima;
+      node.boot = judgement.boot;
       node.passes += 1;
     }
     options.results.submit(node, judgement);
@@ -71,6 +72,7 @@ async function failed(options: AttesterOptions, node: PolledNode, failure: Failu
   node.clock = failure.clock ?? node.clock;
   // All of it is shown again, whatever was judged before.
   node.ima = undefined;
+  node.boot = undefined;
   node.trust = { ...node.trust, epoch: end.epoch, standing: end.standing, outcome: 'fail', trustedUntil: 0 };
   if (end.event) onTrustEnded(node, failure, end);
   return delayAfter(options, node, failure);

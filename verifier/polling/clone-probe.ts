@@ -61,6 +61,8 @@ async function askPrevious(
   const asked = now();
   const answer = await source.ask(peer, {
     ...{ nonce, mask: assigned.mask, apiVersion: record.apiVersion, reportKey: false },
+    // Which agent it was is not known; all have this way.
+    protocol: 'keylime',
   });
   source.forget(peer.id);
   if (!answer.came) return undefined;

@@ -13,6 +13,7 @@ import { writeResults } from '../store/results.ts';
 import type { EvidenceSource } from '../transport/evidence-source.ts';
 import { type AttesterOptions, attester } from './attester.ts';
 import { cloneProbe } from './clone-probe.ts';
+import type { LogKeeper } from './log-keeper.ts';
 import { NodeRegistry, refreshNode } from './node-registry.ts';
 import type { PolicyBook } from './policy-book.ts';
 import type { PolledNode } from './polled-node.ts';
@@ -28,6 +29,7 @@ export interface EngineOptions {
   readonly leases: ShardLeases;
   readonly policies: PolicyBook;
   readonly source: EvidenceSource;
+  readonly keepLogs: LogKeeper;
   readonly randomBytes: RandomBytes;
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;

@@ -3,6 +3,7 @@ import type { TpmsClockInfo } from '../../core/tpm/attest.ts';
 import type { Reaction } from '../../policies/policy.ts';
 import type { StoredEvidence } from '../domain/evidence.ts';
 import type { ImaProgress } from '../domain/ima-progress.ts';
+import type { KnownLogs } from '../transport/evidence-source.ts';
 import type { NodeRecord } from './polled-node.ts';
 
 /** Under what a verdict was reached. It is void when the record or the epoch has moved on since. */
@@ -26,6 +27,8 @@ export interface Extension extends JudgedFor {
   readonly evidence: StoredEvidence;
   /** How much of the measurement list is proven and judged; absent: it is to be shown from its beginning. */
   readonly ima?: ImaProgress;
+  /** Boot logs that were judged and are kept: they need not be sent again. */
+  readonly boot?: KnownLogs;
   /** Which pass of the node this is since this process took it over: the first is 0. */
   readonly passNumber: number;
 }

@@ -2,7 +2,7 @@ import type { Finding } from '../../core/finding.ts';
 import { imaSignatureMemo } from '../../core/ima/verify.ts';
 import type { Database } from '../../platform/database/index.ts';
 import type { Logger } from '../../platform/logging.ts';
-import type { Knowledge } from '../../policies/appraise.ts';
+import { type BootMemo, type Knowledge, setsOf } from '../../policies/appraise.ts';
 import { assignedPolicy } from '../../policies/assignment.ts';
 import { DigestSet } from '../../policies/digests/digest-set.ts';
 import { parsePolicy } from '../../policies/language/parse.ts';
@@ -13,9 +13,10 @@ import {
   type PolicySigners,
 } from '../../policies/language/signed.ts';
 import type { Policy } from '../../policies/policy.ts';
-import { CHANNEL_PCR } from '../domain/channel.ts';
+import { CHANNEL_PCR } from '../../policies/rules/channel.ts';
 import { readDigestSet } from '../store/digest-sets.ts';
 import { readAssignments, readPolicy } from '../store/policies.ts';
+import { bootMemo } from './boot-memo.ts';
 
 /** A version of a policy, parsed once and shared by all nodes. */
 export interface AssignedPolicy {
@@ -28,6 +29,8 @@ export interface AssignedPolicy {
   readonly mask: string;
   /** What must be in the signed selection: the policy's PCRs and the channel's. */
   readonly pcrs: readonly number[];
+  /** Boots that were judged under this version. */
+  readonly boots: BootMemo;
 }
 
 /** Which policy counts for which node, as the database said when it was last asked. */
@@ -115,7 +118,7 @@ async function readSets(
   logger: Logger,
 ): Promise<ReadonlyMap<string, DigestSet>> {
   const sets = new Map<string, DigestSet>();
-  for (const id of new Set([...policies.values()].flatMap(({ policy }) => policy.ima?.allow ?? []))) {
+  for (const id of new Set([...policies.values()].flatMap(({ policy }) => setsOf(policy)))) {
     const bytes = before.has(id) ? undefined : await readDigestSet(db, id);
     const set = before.get(id) ?? (bytes && DigestSet.parse(bytes));
     if (set?.id === id) sets.set(id, set);
@@ -131,7 +134,7 @@ async function compile({ db }: Database, name: string, logger: Logger): Promise<
   try {
     const opened = openPolicy(stored.document);
     const policy = parsePolicy(opened.text, `${name}@${stored.version}`);
-    return { name, version: stored.version, policy, opened, ...selectionOf(policy) };
+    return { name, version: stored.version, policy, opened, boots: bootMemo(), ...selectionOf(policy) };
   } catch (error) {
     logger.error({ err: error, policy: name, version: stored.version }, 'a stored policy does not parse');
     return undefined;

@@ -9,10 +9,12 @@ import type {
   Standing,
 } from '../../platform/database/schema.ts';
 import type { PinnedPeer } from '../../platform/http/pinned-pool.ts';
-import { type ChannelBinding, channelKeyOf, channelValue, type ExpectedChannel } from '../domain/channel.ts';
+import type { ChannelBinding, ExpectedChannel } from '../../policies/rules/channel.ts';
+import { channelKeyOf, channelValue } from '../domain/channel.ts';
 import type { ImaProgress } from '../domain/ima-progress.ts';
 import { NOT_IN_HEAP } from '../scheduler/due-heap.ts';
 import type { Scheduled } from '../scheduler/scheduler.ts';
+import type { KnownLogs } from '../transport/evidence-source.ts';
 import type { Failure } from './judgement.ts';
 
 /** What the registrar recorded of a node. A new version is a new object. */
@@ -70,6 +72,8 @@ export interface PolledNode extends Scheduled {
   clock: TpmsClockInfo | undefined;
   /** The same of its measurement list. */
   ima: ImaProgress | undefined;
+  /** Boot logs that it need not send again. */
+  boot: KnownLogs | undefined;
   /** A fail that the database has not taken yet. */
   unrecorded: Failure | undefined;
   /** Since this process took it over. */
@@ -84,6 +88,7 @@ export function polledNode(record: NodeRecord, trust: TrustSnapshot): PolledNode
     failures: 0,
     clock: trust.clock,
     ima: trust.ima,
+    boot: undefined,
     unrecorded: undefined,
     passes: 0,
     due: 0,

@@ -1,15 +1,24 @@
 import type { Finding } from '../../core/finding.ts';
-import type { ImaState } from '../../core/ima/replay.ts';
 import type { RandomBytes } from '../../core/tpm/seed.ts';
 import { appraise } from '../../policies/appraise.ts';
+import type { BootEvidence } from '../../policies/boot/evaluate.ts';
+import type { BrokenList } from '../../policies/rules/ima.ts';
 import type { Verdict } from '../../policies/verdict.ts';
+import { bootEvidence, knownLogs } from '../domain/boot-logs.ts';
 import { readQuote, type StoredEvidence, storedEvidence } from '../domain/evidence.ts';
-import { imaProgress, imaStateOf, readMeasurementList } from '../domain/ima-progress.ts';
+import {
+  imaProgress,
+  type KnownList,
+  knownListOf,
+  readMeasurementList,
+  type ShownList,
+} from '../domain/ima-progress.ts';
 import { makeNonce } from '../domain/nonce.ts';
 import { effectOf } from '../domain/transition.ts';
-import type { EvidenceSource } from '../transport/evidence-source.ts';
+import type { EvidenceRequest, EvidenceSource, KnownLogs } from '../transport/evidence-source.ts';
 import type { CloneProbe } from './clone-probe.ts';
 import type { Extension, Failure, Judgement } from './judgement.ts';
+import type { LogKeeper } from './log-keeper.ts';
 import type { AssignedPolicy, PolicyBook } from './policy-book.ts';
 import { identityOf, type NodeIdentity, type PolledNode } from './polled-node.ts';
 
@@ -17,6 +26,7 @@ export interface PollerOptions {
   readonly policies: PolicyBook;
   readonly source: EvidenceSource;
   readonly probeClone: CloneProbe;
+  readonly keepLogs: LogKeeper;
   readonly randomBytes: RandomBytes;
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
@@ -56,10 +66,11 @@ async function attest(
   node.identity ??= identityOf(node.record);
   const { identity } = node;
   if (!identity) return undecided(basis, 'node.identity', 'the node registered without a TLS certificate');
-  const known = assigned.policy.ima && imaStateOf(node.ima, assigned);
+  const known = knownOf(node, assigned);
   const asked = { node, identity, assigned, basis };
   const first = await askOnce(options, asked, known);
-  const judgement = known && lacksEntries(first) ? await askOnce(options, asked, undefined) : first;
+  const isPart = known.list !== undefined || known.boot.firmware !== undefined;
+  const judgement = isPart && lacksParts(first) ? await askOnce(options, asked, NOTHING_KNOWN) : first;
   if (judgement.kind !== 'extend' || !basis.record.previousContact) return judgement;
   return refuseClone(options, judgement, assigned, identity);
 }
@@ -71,48 +82,89 @@ interface Asked {
   readonly basis: Basis;
 }
 
-/** @param known what of the measurement list is known: the rest is asked for */
-async function askOnce(
-  options: PollerOptions,
-  { node, identity, assigned, basis }: Asked,
-  known: ImaState | undefined,
-): Promise<Judgement> {
-  const { policy, pcrs, mask } = assigned;
+/** What a node need not send again. */
+interface Known {
+  readonly list: KnownList | undefined;
+  readonly boot: KnownLogs;
+}
+
+const NOTHING_KNOWN: Known = { list: undefined, boot: {} };
+
+function knownOf(node: PolledNode, assigned: AssignedPolicy): Known {
+  return {
+    list: assigned.policy.ima && knownListOf(node.ima, assigned),
+    boot: node.boot ?? {},
+  };
+}
+
+async function askOnce(options: PollerOptions, asked: Asked, known: Known): Promise<Judgement> {
+  const { node, identity, assigned, basis } = asked;
+  const { policy, pcrs } = assigned;
   const { bank } = policy.pcrs;
   const nonce = makeNonce(options.randomBytes);
-  const { apiVersion, akPublic } = node.record;
-  const reportKey = identity.binding === 'reported-key';
-  const answer = await options.source.ask(identity.peer, {
-    ...{ nonce, mask, apiVersion, reportKey },
-    ...(policy.ima ? { imaFrom: known?.entries ?? 0 } : {}),
-  });
+  const answer = await options.source.ask(identity.peer, requestOf(asked, nonce, known));
   if (!answer.came) return { ...basis, kind: 'undecided', findings: [answer.finding] };
   const channel = identity.channel(bank, answer.publicKey);
   if (!channel) return undecided(basis, 'node.answer', 'the agent did not say which key its quote binds');
   const request = { nonce, bank, pcrs, akPublic: identity.akPublic, channel };
   const quote = readQuote(answer.quote, request);
-  const evidence = storedEvidence(answer.quote, request, akPublic, answer.ima);
-  const history = { ...(node.clock ? { clock: node.clock } : {}), ...(known ? { ima: known } : {}) };
-  const shown = { quote, ...(answer.ima ? { ima: readMeasurementList(answer.ima) } : {}) };
-  const verdict = (options.appraise ?? appraise)(policy, shown, history, options.policies.knowledge());
-  return judge(basis, assigned, verdict, evidence, node.passes);
+  const shown = {
+    boot: bootEvidence(answer, known.boot),
+    ima: answer.ima && readMeasurementList(answer.ima, known.list?.position),
+  };
+  const { list } = known;
+  const history = { ...(node.clock ? { clock: node.clock } : {}), ...(list ? { ima: list.state } : {}) };
+  const knowledge = { ...options.policies.knowledge(), boots: assigned.boots };
+  const proof = { quote, boot: shown.boot, ...(shown.ima ? { ima: shown.ima } : {}) };
+  const verdict = (options.appraise ?? appraise)(policy, proof, history, knowledge);
+  const boot = await keptLogs(options, shown.boot);
+  const evidence = storedEvidence(answer.quote, request, node.record.akPublic, {
+    ...(answer.ima ? { ima: answer.ima } : {}),
+    ...(boot ? { boot } : {}),
+  });
+  return judge(basis, assigned, verdict, { evidence, passNumber: node.passes, boot, ima: shown.ima });
 }
 
-/** The node began a new list, or shows another part than was asked for: all of it is looked at. */
-function lacksEntries(judgement: Judgement): boolean {
-  return judgement.kind === 'undecided' && judgement.findings.some(({ rule }) => rule === 'ima.prefix');
+function requestOf({ node, identity, assigned }: Asked, nonce: string, known: Known): EvidenceRequest {
+  const { policy, mask } = assigned;
+  const { apiVersion, protocol } = node.record;
+  return {
+    ...{ nonce, mask, apiVersion },
+    // One from before the protocol was recorded may be of either kind.
+    protocol: protocol ?? 'keylime',
+    reportKey: identity.binding === 'reported-key',
+    ...(policy.boot && policy.boot.profile !== 'no-log' ? { boot: known.boot } : {}),
+    ...(policy.ima ? { imaFrom: known.list?.position ?? { entries: 0, bytes: 0 } } : {}),
+  };
 }
 
-function judge(
-  basis: Basis,
-  assigned: AssignedPolicy,
-  verdict: Verdict,
-  evidence: StoredEvidence,
-  passNumber: number,
-): Judgement {
+/** Evidence names only logs that are kept. */
+async function keptLogs({ keepLogs }: PollerOptions, boot: BootEvidence): Promise<KnownLogs | undefined> {
+  const logs = [boot.firmware, boot.userspace].filter((log) => log !== undefined);
+  return logs.length > 0 && (await keepLogs(logs)) ? knownLogs(boot) : undefined;
+}
+
+const OF_PARTS = new Set(['ima.prefix', 'ima.bytes', 'log.again']);
+
+/** The node began a new list or has other logs, or shows another part than was asked for: all of it is looked at. */
+function lacksParts(judgement: Judgement): boolean {
+  return judgement.kind !== 'extend' && judgement.findings.some(({ rule }) => OF_PARTS.has(rule));
+}
+
+/** What goes into a judgement besides the verdict. */
+interface Shown {
+  readonly evidence: StoredEvidence;
+  readonly passNumber: number;
+  readonly boot: KnownLogs | undefined;
+  readonly ima: ShownList | BrokenList | undefined;
+}
+
+function judge(basis: Basis, assigned: AssignedPolicy, verdict: Verdict, shown: Shown): Judgement {
   const { policy } = assigned;
   if (verdict.outcome === 'inconclusive') return { ...basis, kind: 'undecided', findings: verdict.findings };
   const { findings } = verdict;
+  const { evidence, passNumber } = shown;
+  const boot = shown.boot ? { boot: shown.boot } : {};
   if (verdict.outcome === 'fail') {
     const effect = effectOf(verdict, policy.reaction);
     // The clock of evidence that is not sound is not the node's.
@@ -120,30 +172,22 @@ function judge(
     if (effect !== 'report') {
       return { ...basis, kind: 'fail', findings, effect, evidence, ...(clock ? { clock } : {}) };
     }
-    if (clock) {
-      const reported = { outcome: 'fail', findings, clock, evidence, rebooted: false, passNumber } as const;
-      return extension(basis, policy, reported);
-    }
-    throw new TypeError('a policy that reports judged evidence without a clock');
+    if (!clock) throw new TypeError('a policy that reports judged evidence without a clock');
+    const reported = { outcome: 'fail', findings, clock, evidence, rebooted: false, passNumber } as const;
+    return extension(basis, policy, { ...reported, ...boot });
   }
   const { clock, rebooted } = verdict;
-  const ima = verdict.ima ? { ima: imaProgress(verdict.ima, assigned) } : {};
-  return extension(basis, policy, {
-    outcome: 'pass',
-    findings,
-    clock,
-    rebooted,
-    evidence,
-    passNumber,
-    ...ima,
-  });
+  const ima =
+    verdict.ima && shown.ima && 'list' in shown.ima
+      ? { ima: imaProgress(verdict.ima, shown.ima, assigned) }
+      : {};
+  const passed = { outcome: 'pass', findings, clock, rebooted, evidence, passNumber } as const;
+  return extension(basis, policy, { ...passed, ...boot, ...ima });
 }
 
-function extension(
-  basis: Basis,
-  policy: AssignedPolicy['policy'],
-  found: Pick<Extension, 'outcome' | 'findings' | 'clock' | 'rebooted' | 'evidence' | 'passNumber' | 'ima'>,
-): Extension {
+type Found = Omit<Extension, keyof Basis | 'kind' | 'trustForMs'>;
+
+function extension(basis: Basis, policy: AssignedPolicy['policy'], found: Found): Extension {
   return { ...basis, ...found, kind: 'extend', trustForMs: policy.freshness.trustForMs };
 }
 

@@ -159,7 +159,7 @@ export class SwtpmNode {
       },
       ...(token === undefined ? {} : { token }),
     });
-    return { ...config, material, logs: { boot: null, ima: null } };
+    return { ...config, material, logs: { boot: null, userspace: null, ima: null, imaBinary: null } };
   }
 }
 

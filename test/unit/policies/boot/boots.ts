@@ -7,6 +7,7 @@ import { marshalTpmsAttest } from '../../../../core/tpm/attest.ts';
 import { appraiseQuote } from '../../../../core/tpm/quote.ts';
 import { marshalTpmtSignature } from '../../../../core/tpm/signature.ts';
 import { appraise, type BootMemo } from '../../../../policies/appraise.ts';
+import { sentLog } from '../../../../policies/boot/evaluate.ts';
 import { parsePolicy } from '../../../../policies/language/parse.ts';
 import type { Verdict } from '../../../../policies/verdict.ts';
 import { agileLog, digests, type EventParts, logBytes, pcrsOf, unhex } from '../../core/eventlog/vectors.ts';
@@ -86,7 +87,10 @@ boot: ${boot}
 export function judge(document: string, { log, values, userspace }: Boot, boots?: BootMemo): Verdict {
   const rules = parsePolicy(document);
   const quoted = new Map([...values].filter(([pcr]) => rules.pcrs.selection.includes(pcr)));
-  const boot = { ...(log ? { firmware: log } : {}), ...(userspace ? { userspace } : {}) };
+  const boot = {
+    ...(log ? { firmware: sentLog(log) } : {}),
+    ...(userspace ? { userspace: sentLog(userspace) } : {}),
+  };
   const knowledge = { sets: new Map(), ...(boots ? { boots } : {}) };
   return appraise(rules, { quote: quoteOf(quoted), boot }, {}, knowledge);
 }

@@ -1,8 +1,9 @@
 import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { createSelfSignedTlsCertificate } from '../../../../platform/pki/self-signed.ts';
+import { evaluateChannel } from '../../../../policies/rules/channel.ts';
 import { SoftwareTpm } from '../../../../tpm-sim/fleet/software-tpm.ts';
-import { channelValue, evaluateChannel } from '../../../../verifier/domain/channel.ts';
+import { channelValue } from '../../../../verifier/domain/channel.ts';
 import { identityOf } from '../../../../verifier/polling/polled-node.ts';
 import { RECORD } from '../polling/samples.ts';
 

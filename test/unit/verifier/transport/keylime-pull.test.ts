@@ -1,9 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { PeerError, type PinnedRequest } from '../../../../platform/http/pinned-pool.ts';
+import type { EvidenceRequest } from '../../../../verifier/transport/evidence-source.ts';
 import { keylimePull } from '../../../../verifier/transport/keylime-pull.ts';
 
 const peer = { id: 'n', host: '127.0.0.1', port: 1, tlsSha256: new Uint8Array(32) };
-const request = { nonce: 'N', mask: '0x407', apiVersion: '2.6', reportKey: false };
+const request: EvidenceRequest = {
+  ...{ nonce: 'N', mask: '0x407', apiVersion: '2.6' },
+  ...{ protocol: 'keylime', reportKey: false },
+};
 
 function source(answer: string | PeerError, status = 200) {
   const asked: PinnedRequest[] = [];
@@ -52,6 +56,15 @@ describe('keylimePull', () => {
       const other = source(`{"results":{"quote":"rQ","pubkey":${pubkey}}}`).source;
       expect(await other.ask(peer, wanted)).toEqual({ came: true, quote: 'rQ' });
     }
+  });
+
+  test('takes the boot log where it was asked for, and not where it was not', async () => {
+    const body = '{"results":{"quote":"rQ","mb_measurement_list":"AQID"}}';
+    expect(await source(body).source.ask(peer, request)).toEqual({ came: true, quote: 'rQ' });
+    expect(await source(body).source.ask(peer, { ...request, boot: {} })).toEqual({
+      ...{ came: true, quote: 'rQ' },
+      firmware: Uint8Array.of(1, 2, 3),
+    });
   });
 
   test.each([

@@ -1,12 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
-import { AssayError } from '../../core/errors.ts';
-import { failure, type Reply, RequestRefused } from './envelope.ts';
-import { answerKeylime, type KeylimeDependencies } from './routes.ts';
+import { AssayError } from '../core/errors.ts';
+import { EVIDENCE_TYPE } from '../core/messages/evidence.ts';
+import { answerEvidence, EVIDENCE_PATH, type EvidenceReply } from './evidence/route.ts';
+import { failure, type Reply, RequestRefused } from './keylime/envelope.ts';
+import { answerKeylime, type KeylimeDependencies } from './keylime/routes.ts';
 
-export interface KeylimeServerOptions extends KeylimeDependencies {
+export interface AgentServerOptions extends KeylimeDependencies {
   readonly host: string;
   readonly port: number;
   /** PEM. The certificate is what the registrar has on record. */
@@ -17,7 +20,7 @@ export interface KeylimeServerOptions extends KeylimeDependencies {
   readonly onFault: (error: unknown) => void;
 }
 
-export interface KeylimeServer {
+export interface AgentServer {
   readonly port: number;
   close(): Promise<void>;
 }
@@ -32,10 +35,10 @@ const REQUEST_MS = 30_000;
 const MAX_CONNECTIONS = 64;
 
 /**
- * The agent's only listener: Keylime's pull API over TLS, for the verifier and nobody else. A client
+ * The agent's only listener: evidence and Keylime's pull API over TLS, for the verifier and nobody else. A client
  * without a certificate of the service CA does not get past the handshake.
  */
-export async function startKeylimeServer(options: KeylimeServerOptions): Promise<KeylimeServer> {
+export async function startAgentServer(options: AgentServerOptions): Promise<AgentServer> {
   const { tls, clientCa, host, port } = options;
   const server = createServer(
     {
@@ -59,11 +62,12 @@ export async function startKeylimeServer(options: KeylimeServerOptions): Promise
 }
 
 async function handle(
-  options: KeylimeServerOptions,
+  options: AgentServerOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const reply = await answer(options, request).catch((error: unknown) => faultReply(options, error));
+  if ('head' in reply) return sendEvidence(options, reply, response);
   if (response.destroyed) return;
   response.writeHead(reply.status, {
     'content-type': 'application/json',
@@ -75,11 +79,34 @@ async function handle(
   response.end(reply.body);
 }
 
-async function answer(options: KeylimeServerOptions, request: IncomingMessage): Promise<Reply> {
+async function sendEvidence(
+  { onFault }: AgentServerOptions,
+  { head, rest }: EvidenceReply,
+  response: ServerResponse,
+): Promise<void> {
+  response.writeHead(200, {
+    'content-type': EVIDENCE_TYPE,
+    ...(rest ? {} : { 'content-length': head.length }),
+  });
+  if (!rest) return void response.end(head);
+  response.write(head);
+  // An answer that breaks off is no answer: the verifier sees that its end is missing.
+  await pipeline(rest, response).catch((error: unknown) => {
+    if (!isGone(error)) onFault(error);
+  });
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
+}
+
+async function answer(options: AgentServerOptions, request: IncomingMessage): Promise<Reply | EvidenceReply> {
   if (!isVerifier(request.socket as TLSSocket)) {
     return failure(403, 'Forbidden: this interface is for the verifier alone');
   }
   const { method = 'GET', url = '/' } = request;
+  const [path, query] = url.split('?', 2);
+  if (method === 'GET' && path === EVIDENCE_PATH) return answerEvidence(options, new URLSearchParams(query));
   const body = method === 'POST' ? await readBody(request) : '';
   return answerKeylime(options, { method, target: url, body });
 }
@@ -102,7 +129,7 @@ async function readBody(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function faultReply(options: KeylimeServerOptions, error: unknown): Reply {
+function faultReply(options: AgentServerOptions, error: unknown): Reply {
   if (error instanceof RequestRefused) return error.reply;
   options.onFault(error);
   const why = error instanceof AssayError ? `: ${error.message}` : '';

@@ -5,8 +5,12 @@ import { isMissing } from '../files.ts';
 export interface LogPaths {
   /** Binary event log of the firmware; null to send none. */
   readonly boot: string | null;
-  /** IMA's list as text; null to send none. */
+  /** What systemd measured, as JSON; null to send none. */
+  readonly userspace: string | null;
+  /** IMA's list as text, for verifiers of Keylime; null to send none. */
   readonly ima: string | null;
+  /** The same as the kernel hashed it; null to send none. */
+  readonly imaBinary: string | null;
 }
 
 export interface ImaList {
@@ -20,10 +24,9 @@ const MAX_IMA_BYTES = 128 * 1024 * 1024;
 const CHUNK_BYTES = 256 * 1024;
 const NEWLINE = 0x0a;
 
-/** The whole event log in base64, or nothing where the kernel has none. */
-export async function readBootLog(path: string | null): Promise<string | undefined> {
-  const bytes = path === null ? undefined : await readWhole(path, MAX_BOOT_BYTES);
-  return bytes?.toString('base64');
+/** A whole event log, or nothing where there is none. */
+export async function readLog(path: string | null): Promise<Buffer | undefined> {
+  return path === null ? undefined : readWhole(path, MAX_BOOT_BYTES);
 }
 
 /** Lines from `entry` on; from the start when there are not as many, since the list began anew. */

@@ -4,11 +4,12 @@ import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type KeylimeServer, startKeylimeServer } from '../../../agent/keylime/server.ts';
 import { openNodeTpm } from '../../../agent/node-tpm.ts';
 import type { NodeTpm } from '../../../agent/node-tpm-port.ts';
+import { type AgentServer, startAgentServer } from '../../../agent/server.ts';
 import { StateStore } from '../../../agent/state-store.ts';
 import { loadTlsIdentity, type TlsIdentity } from '../../../agent/tls-identity.ts';
+import { parseEvidence } from '../../../core/messages/evidence.ts';
 import { parsePcrBlob } from '../../../core/messages/keylime/pcr-blob.ts';
 import { parseQuoteString } from '../../../core/messages/keylime/quote-string.ts';
 import { parseTpm2bPublic } from '../../../core/tpm/public.ts';
@@ -24,8 +25,11 @@ let folder: string;
 let lt: LabTpm;
 let tpm: NodeTpm;
 let tls: TlsIdentity;
-let server: KeylimeServer;
+let server: AgentServer;
 let agent: Agent;
+/** A firmware log, and a measurement list that is longer than what is read at once. */
+const BOOT = Buffer.from([0, 1, 2, 255]);
+const LIST = randomBytes(1_000_000);
 const revocations: unknown[] = [];
 const faults: unknown[] = [];
 
@@ -44,7 +48,8 @@ beforeEach(async () => {
   tls = await loadTlsIdentity(state, 'node-1', new Date());
   await open('rsa2048', state);
   await writeFile(join(folder, 'ima'), 'one\ntwo\nthree\nfour is not whole');
-  await writeFile(join(folder, 'boot'), Buffer.from([0, 1, 2, 255]));
+  await writeFile(join(folder, 'boot'), BOOT);
+  await writeFile(join(folder, 'ima-binary'), LIST);
   revocations.length = 0;
   faults.length = 0;
   agent = new Agent({ keepAlive: true, maxSockets: 8 });
@@ -60,17 +65,40 @@ afterEach(async () => {
 
 async function open(attestationKey: 'rsa2048' | 'ecc256', state: StateStore): Promise<void> {
   tpm = await openNodeTpm({ tpm: lt.swtpm.address, endorsementKey: 'auto', attestationKey, state });
-  server = await startKeylimeServer({
+  server = await startAgentServer({
     ...{ host: '127.0.0.1', port: 0, tls, clientCa: pki.serviceCa.pem, bank: 'sha256' },
     identity: () => ({ alias: 'node-1', nodeId: 'c374b038-ef4d-828f-8ae1-5f152ffebe35' }),
     quoteSource: () => tpm,
     publicKeyPem: tls.publicKey,
-    logs: { boot: join(folder, 'boot'), ima: join(folder, 'ima') },
+    logs: {
+      ...{ boot: join(folder, 'boot'), userspace: join(folder, 'userspace') },
+      ...{ ima: join(folder, 'ima'), imaBinary: join(folder, 'ima-binary') },
+    },
     onRevocation: async (message) => {
       revocations.push(message);
     },
     onQuote: () => {},
     onFault: (error) => faults.push(error),
+  });
+}
+
+/** GET of our own route. */
+function evidence(query: string): Promise<{ readonly status: number; readonly body: Buffer }> {
+  return new Promise((done, failed) => {
+    const sent = request(
+      {
+        ...{ host: '127.0.0.1', port: server.port, agent, rejectUnauthorized: false },
+        ...{ path: `/v1/evidence?${query}`, cert: verifier.certificate, key: verifier.key },
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', failed);
+        response.on('end', () => done({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
+      },
+    );
+    sent.once('error', failed);
+    sent.end();
   });
 }
 
@@ -115,7 +143,11 @@ function call(
 }
 
 function appraise({ body }: Answer, nonce: string, pcrs: readonly number[]): QuoteAppraisal {
-  const { attest, signature, pcrBlob } = parseQuoteString(String(body.results.quote));
+  return appraiseText(String(body.results.quote), nonce, pcrs);
+}
+
+function appraiseText(quote: string, nonce: string, pcrs: readonly number[]): QuoteAppraisal {
+  const { attest, signature, pcrBlob } = parseQuoteString(quote);
   return appraiseQuote({
     ...{ attest, signature, akPublic: parseTpm2bPublic(tpm.ak.public) },
     pcrValues: parsePcrBlob(pcrBlob).values,
@@ -204,6 +236,43 @@ test('a reset of the TPM between two quotes: the binding is made again', async (
   if (!appraisal.ok) throw new Error(JSON.stringify(appraisal.findings));
   expect(appraisal.quote.pcrs.get(16)?.some((byte) => byte !== 0)).toBe(true);
 });
+
+test('evidence: a quote and the logs that are asked for, as the kernel has them', async () => {
+  const nonce = nonceOf();
+  const { status, body } = await evidence(`nonce=${nonce}&mask=0x3&boot=all&userspace=all&ima=0.0`);
+  expect(status).toBe(200);
+  const parts = parseEvidence(body);
+  expect(appraiseText(parts.quote, nonce, [0, 1, 16]).ok).toBe(true);
+  expect(parts).toMatchObject({ firmware: BOOT, userspace: undefined, ima: { entry: 0, offset: 0 } });
+  expect(Buffer.compare(parts.ima?.bytes ?? Buffer.of(), LIST)).toBe(0);
+  const bare = parseEvidence((await evidence(`nonce=${nonce}&mask=0x3`)).body);
+  expect(bare).toMatchObject({ firmware: undefined, userspace: undefined, ima: undefined });
+});
+
+test('evidence: a log that is known is not sent again, and a list goes on where it was', async () => {
+  const known = hash('sha256', BOOT);
+  const parts = parseEvidence((await evidence(`nonce=N&mask=0x3&boot=${known}&ima=7.999990`)).body);
+  expect(parts).toMatchObject({ firmware: 'same', ima: { entry: 7, offset: 999_990 } });
+  expect(parts.ima?.bytes).toEqual(LIST.subarray(-10));
+  await writeFile(join(folder, 'boot'), 'another');
+  const other = parseEvidence((await evidence(`nonce=N&mask=0x3&boot=${known}`)).body);
+  expect(other.firmware).toEqual(Buffer.from('another'));
+});
+
+test('evidence: a list that began anew is sent from its beginning', async () => {
+  const parts = parseEvidence((await evidence('nonce=N&mask=0x3&ima=9.1000001')).body);
+  expect(parts.ima).toMatchObject({ entry: 0, offset: 0 });
+  const end = parseEvidence((await evidence('nonce=N&mask=0x3&ima=9.1000000')).body);
+  expect(end.ima).toEqual({ entry: 9, offset: 1_000_000, bytes: Buffer.of() });
+});
+
+test.each(['mask=0x3', 'nonce=N', 'nonce=N&mask=0x3&ima=1', 'nonce=%00&mask=0x3'])(
+  'evidence: a request for %s is refused',
+  async (query) => {
+    expect((await evidence(query)).status).toBe(400);
+    expect(faults).toEqual([]);
+  },
+);
 
 test('api.deny: no certificate, no handshake', async () => {
   await expect(call('/version', { identity: undefined })).rejects.toThrow(

@@ -1,0 +1,160 @@
+import { generateKeyPairSync, hash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { EV, eventDigest, parseEventLog } from '../../../core/eventlog/index.ts';
+import type { SoftwareTpm } from '../../../tpm-sim/fleet/software-tpm.ts';
+import { removeOldBootLogs } from '../../../verifier/store/boot-logs.ts';
+import { addPolicy, assignPolicy } from '../../../verifier/store/policies.ts';
+import type { FakeAgent } from '../../fakes/keylime-agent.ts';
+import { useDatabase } from '../support/database.ts';
+import { until } from '../support/until.ts';
+import { emptyTables, Lab } from './lab.ts';
+
+const database = useDatabase();
+let lab: Lab;
+/** Requests that agents got. */
+let asked: string[];
+
+beforeEach(async () => {
+  await emptyTables(database());
+  await database().pool.query('TRUNCATE boot_log');
+  lab = new Lab(database());
+  asked = [];
+});
+afterEach(() => lab.close());
+
+describe.each(['assay', 'keylime'] as const)(
+  'a node of protocol %s whose policy judges the boot',
+  (protocol) => {
+    test('passes with the log of a real boot, and its log is kept once', async () => {
+      const { id } = await scene(protocol, 'sb-clean-1');
+      expect((await lab.attest(id))?.outcome).toBe('pass');
+      expect((await lab.attest(id))?.outcome).toBe('pass');
+      const { rows } = await database().pool.query('SELECT sha256, bytes FROM boot_log');
+      expect(rows).toEqual([
+        { sha256: hash('sha256', logOf('sb-clean-1')), bytes: Buffer.from(logOf('sb-clean-1')) },
+      ]);
+      const { rows: kept } = await database().pool.query('SELECT evidence FROM last_evidence');
+      expect(kept).toMatchObject([{ evidence: { boot: { firmware: rows[0]?.sha256 } } }]);
+    });
+
+    test('boot.command-line: another boot fails by its event, and is banned', async () => {
+      const { id } = await scene(protocol, 'sb-cmdline-changed');
+      const verdict = await lab.attest(id);
+      expect(verdict?.outcome).toBe('fail');
+      expect(verdict?.reasons[0]).toMatchObject({
+        ...{ rule: 'boot.command-line', pcr: 8 },
+        message: expect.stringContaining('"lab.debug=1", which the policy forbids'),
+      });
+      expect(await lab.trust(id)).toMatchObject({ state: 'banned' });
+    });
+
+    test('log.replay: the log of another boot does not explain the registers', async () => {
+      const { agent, id } = await scene(protocol, 'sb-cmdline-changed');
+      agent.boot = logOf('sb-clean-1');
+      expect((await lab.attest(id))?.reasons.map(({ rule, pcr }) => `${rule}/${pcr}`)).toEqual([
+        'log.replay/8',
+        'log.replay/9',
+      ]);
+    });
+
+    test('log.missing: no log is a failure, never a pass', async () => {
+      const { agent, id } = await scene(protocol, 'sb-clean-1');
+      agent.boot = undefined;
+      expect((await lab.attest(id))?.reasons.map(({ rule }) => rule)).toEqual(['log.missing']);
+    });
+  },
+);
+
+describe('a log that is known', () => {
+  test('is not sent again, until the node boots another way', async () => {
+    const { agent, id } = await scene('assay', 'sb-clean-1');
+    await lab.attest(id);
+    await lab.attest(id);
+    const known = `&boot=${hash('sha256', logOf('sb-clean-1'))}&userspace=all`;
+    expect(asked.at(-1)).toContain(known);
+    agent.tpm.reset();
+    boot(agent.tpm, 'sb-cmdline-changed');
+    agent.boot = logOf('sb-cmdline-changed');
+    expect((await lab.attest(id))?.reasons[0]).toMatchObject({ rule: 'boot.command-line' });
+  });
+
+  test('log.again: one that is said to be the same under other registers is asked for whole', async () => {
+    const { agent, id } = await scene('assay', 'sb-clean-1');
+    await lab.attest(id);
+    agent.tpm.extend(4, hash('sha256', 'later', 'buffer'));
+    expect((await lab.attest(id))?.reasons.map(({ rule, pcr }) => `${rule}/${pcr}`)).toEqual([
+      'log.replay/4',
+    ]);
+    expect(asked.at(-1)).toContain('&boot=all&userspace=all');
+  });
+
+  test('is judged again under another version of the policy', async () => {
+    const { id } = await scene('assay', 'sb-clean-1');
+    await lab.attest(id);
+    await addBootPolicy('ima_policy=*');
+    await until('it is banned', async () => (await lab.trust(id)).state === 'banned');
+    expect((await lab.trust(id)).rules).toEqual(['boot.command-line', 'boot.command-line']);
+  });
+
+  test('is deleted when no evidence can name it any more', async () => {
+    const { id } = await scene('assay', 'sb-clean-1');
+    await lab.attest(id);
+    const DAY_MS = 24 * 3_600_000;
+    expect(await removeOldBootLogs(database(), 90 * DAY_MS)).toBe(0);
+    await database().pool.query("UPDATE boot_log SET seen_at = now() - interval '92 days'");
+    expect(await removeOldBootLogs(database(), 90 * DAY_MS)).toBe(1);
+  });
+});
+
+function newPayloadKey(): string {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return String(publicKey.export({ type: 'spki', format: 'pem' }));
+}
+
+function logOf(name: string): Uint8Array {
+  return new Uint8Array(
+    readFileSync(new URL(`../../vectors/eventlog/${name}/binary_bios_measurements`, import.meta.url)),
+  );
+}
+
+/** What a firmware does: extends all that it writes down. */
+function boot(tpm: SoftwareTpm, name: string): void {
+  for (const event of parseEventLog(logOf(name)).events) {
+    const digest = eventDigest(event, 'sha256');
+    if (event.type !== EV.NO_ACTION && digest) tpm.extend(event.pcr, digest);
+  }
+}
+
+async function scene(protocol: 'assay' | 'keylime', name: string): Promise<{ agent: FakeAgent; id: string }> {
+  const agent = await lab.agent(protocol === 'keylime' ? { payloadKey: newPayloadKey() } : {});
+  boot(agent.tpm, name);
+  agent.boot = logOf(name);
+  const honest = agent.answer;
+  agent.answer = (query) => {
+    asked.push(query.url ?? '');
+    return honest(query);
+  };
+  await addBootPolicy('lab.debug=*');
+  const { id } = await lab.node(agent, { protocol });
+  await lab.verifier();
+  return { agent, id };
+}
+
+async function addBootPolicy(forbidden: string): Promise<void> {
+  const document = `assay: policy/v1
+name: boot
+freshness: { interval: 60s, trust-for: 5m }
+reaction: ban
+pcrs: { bank: sha256, require: 0-9 }
+boot:
+  profile: shim-grub
+  applications: signed
+  files: any
+  command-line: { forbid: ['${forbidden}'] }
+`;
+  await database().transaction(async (tx) => {
+    await addPolicy(tx, { name: 'boot', document }, 'test');
+    await assignPolicy(tx, { subject: 'default', policy: 'boot' }, 'test');
+  });
+}
