@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { parsePolicy } from '../../policies/language/parse.ts';
 import { openPolicy } from '../../policies/language/signed.ts';
 import { type CommandContext, show } from '../context.ts';
@@ -48,9 +48,15 @@ export function policyCommands(program: Command, context: Context): void {
     .action(async (name: string, options: AssignOptions) => assign(context(), name, options));
   policy
     .command('draft')
-    .description("a policy with the PCR values of a node's last passing evidence; read it before you add it")
+    .description("a policy that allows what a node's last passing evidence shows; read it before you add it")
     .requiredOption('--node <node>', 'a node that is known to be good')
     .requiredOption('--name <name>', 'name of the policy')
+    .addOption(
+      new Option('--profile <profile>', 'judge the boot by its log; without it, by PCR values alone').choices(
+        [...['shim-grub', 'uki', 'direct-kernel', 'bios', 'no-log']],
+      ),
+    )
+    .option('--command-line <text>', "of the node's kernel, for boots that measure only a digest of it")
     .option('--output <file>', 'default: standard output')
     .action(async (options: DraftOptions) => draft(context(), options));
   policyLintCommand(policy, context);
@@ -130,6 +136,8 @@ async function subjectOf(options: AssignOptions, nodeId: (name: string) => Promi
 interface DraftOptions {
   readonly node: string;
   readonly name: string;
+  readonly profile?: string;
+  readonly commandLine?: string;
   readonly output?: string;
 }
 
@@ -139,6 +147,8 @@ async function draft(context: CommandContext, options: DraftOptions): Promise<vo
   const draft = await api.send<{ document: string }>('verifier', 'POST', '/v1/policies/draft', {
     node,
     name: options.name,
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
+    ...(options.commandLine === undefined ? {} : { commandLine: options.commandLine }),
   });
   if (options.output === undefined) return show(context, draft, (value) => value.document.trimEnd());
   await writeTextFile(options.output, draft.document);

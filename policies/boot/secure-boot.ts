@@ -30,6 +30,7 @@ export interface TrustedSignature {
   readonly type: string;
   /** Hex SHA-256 of a certificate's DER, or the digest itself. */
   readonly digest: string;
+  readonly data: Uint8Array;
 }
 
 export interface Authority {
@@ -159,5 +160,5 @@ interface Signature {
 
 function trusted({ type, signatureOwner: owner, signatureData }: Signature): TrustedSignature {
   const digest = type === 'x509' ? hash('sha256', signatureData, 'hex') : toHex(signatureData);
-  return { owner, type, digest };
+  return { owner, type, digest, data: signatureData };
 }

@@ -133,7 +133,8 @@ function requestOf({ node, identity, assigned }: Asked, nonce: string, known: Kn
     // One from before the protocol was recorded may be of either kind.
     protocol: protocol ?? 'keylime',
     reportKey: identity.binding === 'reported-key',
-    ...(policy.boot && policy.boot.profile !== 'no-log' ? { boot: known.boot } : {}),
+    // Whatever the policy says: people look at them, and draft policies from them.
+    boot: known.boot,
     ...(policy.ima ? { imaFrom: known.list?.position ?? { entries: 0, bytes: 0 } } : {}),
   };
 }

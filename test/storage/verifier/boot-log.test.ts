@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EV, eventDigest, parseEventLog } from '../../../core/eventlog/index.ts';
 import type { SoftwareTpm } from '../../../tpm-sim/fleet/software-tpm.ts';
-import { removeOldBootLogs } from '../../../verifier/store/boot-logs.ts';
+import { draftPolicy, logsOf } from '../../../verifier/domain/draft.ts';
+import { readBootLog, removeOldBootLogs } from '../../../verifier/store/boot-logs.ts';
 import { addPolicy, assignPolicy } from '../../../verifier/store/policies.ts';
+import { readLastEvidence } from '../../../verifier/store/verdicts.ts';
 import type { FakeAgent } from '../../fakes/keylime-agent.ts';
 import { useDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
@@ -92,7 +94,7 @@ describe('a log that is known', () => {
   test('is judged again under another version of the policy', async () => {
     const { id } = await scene('assay', 'sb-clean-1');
     await lab.attest(id);
-    await addBootPolicy('ima_policy=*');
+    await assign('boot', bootPolicy('ima_policy=*'));
     await until('it is banned', async () => (await lab.trust(id)).state === 'banned');
     expect((await lab.trust(id)).rules).toEqual(['boot.command-line', 'boot.command-line']);
   });
@@ -126,7 +128,11 @@ function boot(tpm: SoftwareTpm, name: string): void {
   }
 }
 
-async function scene(protocol: 'assay' | 'keylime', name: string): Promise<{ agent: FakeAgent; id: string }> {
+async function scene(
+  protocol: 'assay' | 'keylime',
+  name: string,
+  document = bootPolicy('lab.debug=*'),
+): Promise<{ agent: FakeAgent; id: string }> {
   const agent = await lab.agent(protocol === 'keylime' ? { payloadKey: newPayloadKey() } : {});
   boot(agent.tpm, name);
   agent.boot = logOf(name);
@@ -135,14 +141,14 @@ async function scene(protocol: 'assay' | 'keylime', name: string): Promise<{ age
     asked.push(query.url ?? '');
     return honest(query);
   };
-  await addBootPolicy('lab.debug=*');
+  await assign('boot', document);
   const { id } = await lab.node(agent, { protocol });
   await lab.verifier();
   return { agent, id };
 }
 
-async function addBootPolicy(forbidden: string): Promise<void> {
-  const document = `assay: policy/v1
+function bootPolicy(forbidden: string): string {
+  return `assay: policy/v1
 name: boot
 freshness: { interval: 60s, trust-for: 5m }
 reaction: ban
@@ -153,8 +159,31 @@ boot:
   files: any
   command-line: { forbid: ['${forbidden}'] }
 `;
+}
+
+const BASELINE = `assay: policy/v1
+name: boot
+freshness: { interval: 60s, trust-for: 5m }
+reaction: ban
+pcrs: { bank: sha256, require: '0-9, 14' }
+`;
+
+async function assign(name: string, document: string): Promise<void> {
   await database().transaction(async (tx) => {
-    await addPolicy(tx, { name: 'boot', document }, 'test');
-    await assignPolicy(tx, { subject: 'default', policy: 'boot' }, 'test');
+    await addPolicy(tx, { name, document }, 'test');
+    await assignPolicy(tx, { subject: 'default', policy: name }, 'test');
   });
 }
+
+describe('a draft', () => {
+  test('that judges the boot is made from a node under any policy, and is met by it', async () => {
+    const { id } = await scene('assay', 'sb-clean-1', BASELINE);
+    expect((await lab.attest(id))?.outcome).toBe('pass');
+    const last = await readLastEvidence(database().db, id);
+    if (!last) throw new Error('no evidence');
+    const firmware = await readBootLog(database().db, logsOf(last).firmware ?? '');
+    const document = draftPolicy('drafted', last, { profile: 'shim-grub', firmware, userspace: undefined });
+    await assign('drafted', document);
+    expect((await lab.attest(id))?.outcome).toBe('pass');
+  });
+});
