@@ -114,7 +114,7 @@ function sectionsOf(boot: MeasuredBoot): Partial<Section> {
 function commandLineOf(
   { profile, commandLine }: BootDraftInput,
   boot: MeasuredBoot,
-): Section['command-line'] {
+): 'any' | { 'any-of': string[] } {
   const said = commandLine === undefined ? [] : [commandLine];
   const lines = commandLines(profile, boot, said);
   const texts = lines.flatMap(({ text }) => text ?? []);
