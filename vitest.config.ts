@@ -22,6 +22,14 @@ const suites = {
     hookTimeout: 180_000,
     retry,
   },
+  // The real spire-server and spire-agent (scripts/spire-binaries.ts).
+  spire: {
+    include: ['test/spire/**/*.test.ts'],
+    globalSetup: ['test/spire/support/global-setup.ts'],
+    testTimeout: 240_000,
+    hookTimeout: 180_000,
+    retry,
+  },
 };
 
 export default defineConfig({

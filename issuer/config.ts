@@ -4,6 +4,7 @@ import { AssayError } from '../core/errors.ts';
 import { GroupName } from '../core/messages/common.ts';
 import { parseListen } from '../platform/config.ts';
 import type { KeyMode } from '../platform/database/schema.ts';
+import type { SpireAddress } from '../platform/spire/connection.ts';
 
 const Duration = Type.String({ pattern: DURATION_PATTERN });
 const closed = { additionalProperties: false } as const;
@@ -14,6 +15,20 @@ const GroupSection = Type.Object(
     'key-modes': Type.Optional(
       Type.Array(Type.Enum(['tpm', 'delivered']), { minItems: 1, uniqueItems: true }),
     ),
+  },
+  closed,
+);
+
+const SpireSection = Type.Object(
+  {
+    name: Type.String({ pattern: '^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$' }),
+    'trust-domain': Type.Optional(Type.String()),
+    socket: Type.Optional(Type.String({ minLength: 1 })),
+    address: Type.Optional(Type.String({ pattern: '^[^\\s/]+:[0-9]{1,5}$' })),
+    svid: Type.Optional(
+      Type.Object({ certificate: Type.String(), key: Type.String(), bundle: Type.String() }, closed),
+    ),
+    groups: Type.Optional(Type.Array(GroupName, { minItems: 1, uniqueItems: true })),
   },
   closed,
 );
@@ -34,7 +49,10 @@ export const IssuerSection = Type.Object(
         closed,
       ),
     ),
-    bans: Type.Optional(Type.Object({ interval: Type.Optional(Duration) }, closed)),
+    bans: Type.Optional(
+      Type.Object({ interval: Type.Optional(Duration), confirm: Type.Optional(Duration) }, closed),
+    ),
+    spire: Type.Optional(Type.Array(SpireSection, { maxItems: 100 })),
   },
   closed,
 );
@@ -44,6 +62,16 @@ export type IssuerSection = Static<typeof IssuerSection>;
 export interface GroupPolicy {
   readonly ttlMs: number;
   readonly keyModes: readonly KeyMode[];
+}
+
+/** A SPIRE server. */
+export interface SpireConfig {
+  readonly name: string;
+  /** Absent: the installation's. */
+  readonly trustDomain: string | undefined;
+  readonly at: SpireAddress;
+  /** Whose nodes attest there; absent: all. */
+  readonly groups: ReadonlySet<string> | undefined;
 }
 
 export interface IssuerConfig {
@@ -56,7 +84,13 @@ export interface IssuerConfig {
     /** Where CRLs are also written as files. */
     readonly directory: string | undefined;
   };
-  readonly bans: { readonly intervalMs: number };
+  readonly bans: {
+    readonly intervalMs: number;
+    /** How often a ban that was reached is applied again: SPIRE forgets. */
+    readonly confirmMs: number;
+  };
+  /** Where nodes are banned; empty: bans are recorded as wanted. */
+  readonly spire: readonly SpireConfig[];
 }
 
 const SHORTEST_TTL_MS = 60_000;
@@ -80,7 +114,11 @@ export function resolveIssuerConfig(section: IssuerSection): IssuerConfig {
     url: section.url,
     groups: new Map(groups),
     crl: { intervalMs, lifetimeMs, directory: section.crl?.directory ?? undefined },
-    bans: { intervalMs: parseDuration(section.bans?.interval ?? '1m') },
+    bans: {
+      intervalMs: parseDuration(section.bans?.interval ?? '1m'),
+      confirmMs: parseDuration(section.bans?.confirm ?? '15s'),
+    },
+    spire: spireServers(section),
   };
 }
 
@@ -93,4 +131,20 @@ function policyOf(name: string, section: Static<typeof GroupSection>): GroupPoli
     );
   }
   return { ttlMs, keyModes: section['key-modes'] ?? ['tpm'] };
+}
+
+function spireServers({ spire = [], groups: known }: IssuerSection): SpireConfig[] {
+  const refuse = (name: string, problem: string) =>
+    new AssayError('invalid-config', `issuer.spire ${name}: ${problem}`);
+  if (new Set(spire.map(({ name }) => name)).size < spire.length)
+    throw new AssayError('invalid-config', 'issuer.spire: two servers have one name');
+  return spire.map(({ name, socket, address, svid, groups, 'trust-domain': trustDomain }) => {
+    const unknown = groups?.find((group) => known[group] === undefined);
+    if (unknown !== undefined) throw refuse(name, `there is no group ${unknown} in issuer.groups`);
+    if (socket !== undefined && address === undefined && svid === undefined)
+      return { name, trustDomain, at: { socket }, groups: groups && new Set(groups) };
+    if (socket === undefined && address !== undefined && svid !== undefined)
+      return { name, trustDomain, at: { address, svid }, groups: groups && new Set(groups) };
+    throw refuse(name, 'needs either socket, or address and svid');
+  });
 }

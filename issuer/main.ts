@@ -5,6 +5,8 @@ import type { TlsMaterial } from '../platform/http/server.ts';
 import { Lifecycle } from '../platform/lifecycle.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import type { SpireAddress } from '../platform/spire/connection.ts';
+import { SpireServer } from '../platform/spire/server.ts';
 import { createIssuerApp } from './app.ts';
 import { type BanTarget, banReconciler } from './bans/reconciler.ts';
 import { type IssuerConfig, type IssuerSection, resolveIssuerConfig } from './config.ts';
@@ -13,6 +15,7 @@ import { publishAll } from './crl/publisher.ts';
 import { type Loop, startLoop } from './loop.ts';
 import { issuerMetrics } from './routes/deps.ts';
 import { type Authorities, openAuthorities } from './signer/authorities.ts';
+import { spireBanTarget } from './spire/ban-target.ts';
 import { banStore } from './store/bans.ts';
 import { challengeStore } from './store/challenges.ts';
 import { crlStore } from './store/crls.ts';
@@ -40,7 +43,8 @@ export interface IssuerDependencies {
 
 const SWEEP_MS = 30_000;
 const DEBOUNCE_MS = 500;
-const CONFIRM_BANS_MS = 60_000;
+/** A ban must be in SPIRE within a second of the fail that wants it. */
+const BAN_DEBOUNCE_MS = 20;
 
 /**
  * Starts an issuer; any number of them may work on one database.
@@ -105,19 +109,36 @@ function startCrlLoop(
   return startLoop({ name: 'crl', run, intervalMs: crl.intervalMs, debounceMs: DEBOUNCE_MS, logger });
 }
 
-function startBanLoop(
-  { database, logger, banTarget, clock }: IssuerDependencies,
-  { bans }: IssuerConfig,
-): Loop {
+function startBanLoop(deps: IssuerDependencies, { bans, spire }: IssuerConfig): Loop {
+  const { database, logger, banTarget, clock } = deps;
   const reconciler = banReconciler({
     store: banStore(database),
-    target: banTarget,
+    target: banTarget ?? spireTarget(deps, spire),
     clock,
     logger,
-    confirmAfterMs: CONFIRM_BANS_MS,
+    confirmAfterMs: bans.confirmMs,
   });
   const run = reconciler.round;
-  return startLoop({ name: 'bans', run, intervalMs: bans.intervalMs, debounceMs: DEBOUNCE_MS, logger });
+  return startLoop({ name: 'bans', run, intervalMs: bans.intervalMs, debounceMs: BAN_DEBOUNCE_MS, logger });
+}
+
+function spireTarget(
+  { directory, trustDomain: ours }: IssuerDependencies,
+  spire: IssuerConfig['spire'],
+): BanTarget | undefined {
+  const places = spire.map(({ name, trustDomain = ours, at, groups }) => ({
+    server: new SpireServer({ name, trustDomain, at: absolute(directory, at) }),
+    groups,
+  }));
+  return places.length > 0 ? spireBanTarget(places) : undefined;
+}
+
+/** Paths of the configuration are relative to it. */
+function absolute(directory: string, at: SpireAddress): SpireAddress {
+  if ('socket' in at) return { socket: resolve(directory, at.socket) };
+  const { certificate, key, bundle } = at.svid;
+  const [one, two, three] = [certificate, key, bundle].map((file) => resolve(directory, file));
+  return { ...at, svid: { certificate: one ?? '', key: two ?? '', bundle: three ?? '' } };
 }
 
 function startSweepLoop({ logger }: IssuerDependencies, sweep: () => Promise<number>): Loop {

@@ -3,15 +3,16 @@ import type { Logger } from '../../platform/logging.ts';
 
 /** Where a ban must be in force, such as SPIRE. Both acts are idempotent, and throw unless they are done. */
 export interface BanTarget {
-  /** From now on the node gets nothing there. */
-  ban(nodeId: string): Promise<void>;
+  /** From now on the node gets nothing there. Answers what it waits for, when there is nothing yet to be banned. */
+  ban(ban: WantedBan): Promise<string | undefined>;
   /** The node may attest there again. */
-  unban(nodeId: string): Promise<void>;
+  unban(ban: WantedBan): Promise<void>;
 }
 
 /** What shall be so for a node, and which change of mind it was. */
 export interface WantedBan {
   readonly nodeId: string;
+  readonly group: string | null;
   readonly wanted: boolean;
   readonly epoch: number;
   readonly attempts: number;
@@ -25,6 +26,8 @@ export interface BanStore {
   /** Notes that the target is so; when the wish has changed meanwhile, the row is open again and false comes back. */
   reached(ban: WantedBan): Promise<boolean>;
   failed(ban: WantedBan, error: string): Promise<void>;
+  /** Notes that there is nothing to be banned yet. */
+  waits(ban: WantedBan, why: string): Promise<void>;
 }
 
 export interface ReconcilerOptions {
@@ -39,11 +42,13 @@ export interface ReconcilerOptions {
 
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 60_000;
+/** An agent that is to be banned and not known yet may appear at any moment. */
+const WAITING_MS = 2000;
 const CONCURRENCY = 8;
 const LONGEST_ERROR = 300;
 
 export interface BanReconciler {
-  /** One round over everything that is due; answers when the next row is due, if one waits for a retry. */
+  /** One round over everything that is due; answers when the next one may be due. */
   round(signal: AbortSignal): Promise<Date | undefined>;
 }
 
@@ -59,7 +64,12 @@ export function banReconciler({
 
   const apply = async (to: BanTarget, ban: WantedBan): Promise<void> => {
     try {
-      await (ban.wanted ? to.ban(ban.nodeId) : to.unban(ban.nodeId));
+      const waitsFor = ban.wanted ? await to.ban(ban) : await to.unban(ban);
+      if (waitsFor !== undefined) {
+        retryAt.set(ban.nodeId, clock().getTime() + WAITING_MS);
+        await store.waits(ban, waitsFor);
+        return;
+      }
       retryAt.delete(ban.nodeId);
       if (!(await store.reached(ban))) retryAt.set(ban.nodeId, clock().getTime());
     } catch (error) {
@@ -84,8 +94,7 @@ export function banReconciler({
       const now = clock().getTime();
       const due = open.filter(({ nodeId }) => (retryAt.get(nodeId) ?? 0) <= now);
       await inParallel(due, CONCURRENCY, signal, (ban) => apply(target, ban));
-      const next = Math.min(...retryAt.values());
-      return Number.isFinite(next) ? new Date(next) : undefined;
+      return new Date(Math.min(now + confirmAfterMs, ...retryAt.values()));
     },
   };
 }

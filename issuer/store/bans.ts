@@ -17,10 +17,11 @@ export function banStore(database: Database): BanStore {
       }),
     async open(confirmAfterMs) {
       const { rows } = await database.db.execute<WantedBan & Record<string, unknown>>(sql`
-        SELECT node_id AS "nodeId", wanted, epoch, attempts FROM ban
-        WHERE applied_at IS NULL
-           OR (wanted AND applied_at < clock_timestamp() - ${confirmAfterMs / 1000} * interval '1 second')
-        ORDER BY wanted DESC, since`);
+        SELECT b.node_id AS "nodeId", n.group_name AS "group", b.wanted, b.epoch, b.attempts
+        FROM ban b JOIN node n ON n.id = b.node_id
+        WHERE b.applied_at IS NULL
+           OR (b.wanted AND b.applied_at < clock_timestamp() - ${confirmAfterMs / 1000} * interval '1 second')
+        ORDER BY b.wanted DESC, b.since`);
       return rows;
     },
     async reached({ nodeId, wanted, epoch }) {
@@ -31,6 +32,12 @@ export function banStore(database: Database): BanStore {
         WHERE node_id = ${nodeId}
         RETURNING applied_at IS NOT NULL AS same`);
       return rows[0]?.same ?? true;
+    },
+    async waits({ nodeId, wanted, epoch }, why) {
+      await database.db.execute(sql`
+        UPDATE ban SET applied_at = NULL, attempts = 0, last_error = ${why}
+        WHERE node_id = ${nodeId} AND wanted = ${wanted} AND epoch = ${epoch}
+          AND (applied_at IS NOT NULL OR last_error IS DISTINCT FROM ${why})`);
     },
     async failed({ nodeId, wanted, epoch }, error) {
       await database.db.execute(sql`

@@ -16,7 +16,7 @@ interface SeparatorDigests {
 const FIRMWARE_PCRS = [0, 1, 2, 3, 4, 5, 6, 7];
 const CACHE = new Map<HashName, SeparatorDigests>();
 
-export function separatorDigests(bank: HashName): SeparatorDigests {
+function separatorDigests(bank: HashName): SeparatorDigests {
   const known = CACHE.get(bank);
   if (known) return known;
   const of = (bytes: readonly number[]) => hash(bank, Uint8Array.from(bytes), 'hex');

@@ -178,7 +178,7 @@ function compileCommandLine(section: BootSection, tell: Tell) {
 }
 
 /** A word in which `*` is any characters; time is linear for each star. */
-export function compileWord(text: string): WordGlob {
+function compileWord(text: string): WordGlob {
   const [first = '', ...rest] = text.split('*');
   const last = rest.pop();
   return {

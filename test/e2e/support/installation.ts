@@ -15,6 +15,8 @@ export interface InstallationOptions {
   readonly connection: DatabaseConnection;
   readonly redis?: string;
   readonly lease: string;
+  /** Where the issuer bans. */
+  readonly spire?: NonNullable<ServeConfig['issuer']['spire']>;
 }
 
 export interface Installation {
@@ -42,6 +44,7 @@ export async function install(options: InstallationOptions): Promise<Installatio
   config.verifier.lease = options.lease;
   config.verifier.timeout = '3s';
   config.issuer.crl = { interval: '1s', lifetime: '1h' };
+  if (options.spire) config.issuer.spire = options.spire;
   config.log = { level: 'debug' };
   for (const name of SERVICE_NAMES) Object.assign(config[name], await freePlace());
   const urls = {

@@ -49,6 +49,8 @@ export interface WorldOptions {
   readonly lease?: string;
   readonly policy?: string;
   readonly redis?: () => Promise<string | undefined>;
+  /** SPIRE servers where the issuer bans. */
+  readonly spire?: NonNullable<Parameters<typeof install>[0]['spire']>;
   /** Default: a database of its own on the server of this run. */
   readonly database?: () => Promise<DatabaseConnection>;
 }
@@ -89,6 +91,7 @@ export class World {
     const installation = await install({
       ...{ directory, connection, lease: options.lease ?? '15s' },
       ...(redis === undefined ? {} : { redis }),
+      ...(options.spire === undefined ? {} : { spire: options.spire }),
     });
     await mkdir(join(directory, 'logs'));
     const database = openDatabase({ connection, logger: silent });

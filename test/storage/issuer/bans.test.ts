@@ -15,11 +15,15 @@ beforeEach(async () => {
 function fakeTarget() {
   const banned = new Set<string>();
   const calls: string[] = [];
-  const target: BanTarget & { failures: number; beforeEffect: () => Promise<void> } = {
+  const target: BanTarget & { failures: number; unknown: boolean; beforeEffect: () => Promise<void> } = {
     failures: 0,
+    unknown: false,
     beforeEffect: async () => {},
-    ban: (nodeId) => act(`ban ${nodeId}`, () => banned.add(nodeId)),
-    unban: (nodeId) => act(`unban ${nodeId}`, () => banned.delete(nodeId)),
+    async ban({ nodeId }) {
+      await act(`ban ${nodeId}`, () => !target.unknown && banned.add(nodeId));
+      return target.unknown ? 'it has not attested' : undefined;
+    },
+    unban: ({ nodeId }) => act(`unban ${nodeId}`, () => banned.delete(nodeId)),
   };
   async function act(call: string, effect: () => void): Promise<void> {
     calls.push(call);
@@ -132,7 +136,7 @@ test('one node that fails does not hold up another', async () => {
   const { target, banned } = fakeTarget();
   const picky: BanTarget = {
     ...target,
-    ban: (id) => (id === first ? Promise.reject(new Error('no such agent')) : target.ban(id)),
+    ban: (ban) => (ban.nodeId === first ? Promise.reject(new Error('no such agent')) : target.ban(ban)),
   };
   await reconciler(picky).round();
   expect([...banned]).toEqual([second]);
@@ -146,6 +150,22 @@ test('ban.kept: a target that forgot is told again', async () => {
   banned.clear();
   await round();
   expect([...banned]).toEqual([id]);
+});
+
+test('ban.kept: what cannot be banned yet is tried again every two seconds, and is no error', async () => {
+  const id = await bannedNode();
+  const { target, banned, calls } = fakeTarget();
+  target.unknown = true;
+  const { round, advance } = reconciler(target);
+  await round();
+  await round();
+  expect(calls).toHaveLength(1);
+  expect(await rows()).toMatchObject([{ attempts: 0, appliedAt: null, lastError: 'it has not attested' }]);
+  target.unknown = false;
+  advance(2000);
+  await round();
+  expect([...banned]).toEqual([id]);
+  expect(await rows()).toMatchObject([{ lastError: null, appliedAt: expect.any(String) }]);
 });
 
 test('ban.kept: a ban survives a restart of the issuer', async () => {

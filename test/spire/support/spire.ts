@@ -1,0 +1,212 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { freePort } from '../../../demo/ports.ts';
+import { until } from '../../e2e/support/until.ts';
+
+const START_MS = 30_000;
+const run = promisify(execFile);
+
+export interface SpireOptions {
+  /** Has spire-server and spire-agent. */
+  readonly binaries: string;
+  /** Short: there are sockets in it. */
+  readonly directory: string;
+  readonly trustDomain: string;
+}
+
+/** A program with its log, ended by its pid. */
+class Program {
+  readonly log: string;
+  readonly #child: ChildProcess;
+  readonly ended: Promise<number | null>;
+
+  constructor(program: string, args: readonly string[], log: string) {
+    this.log = log;
+    const out = openSync(log, 'a');
+    this.#child = spawn(program, args, { stdio: ['ignore', out, out] });
+    closeSync(out);
+    this.ended = new Promise((resolve) => this.#child.once('exit', (code) => resolve(code)));
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  async stop(): Promise<void> {
+    if (this.running) this.#child.kill('SIGTERM');
+    await this.ended;
+  }
+}
+
+/** spire-server, as its administrator sees it. */
+export class SpireServerProcess {
+  readonly options: SpireOptions;
+  readonly socket: string;
+  readonly port: number;
+  readonly #program: Program;
+
+  private constructor(options: SpireOptions, port: number) {
+    const { binaries, directory } = options;
+    this.options = options;
+    this.port = port;
+    this.socket = join(directory, 'server.sock');
+    const args = ['run', '-config', join(directory, 'server.conf')];
+    this.#program = new Program(join(binaries, 'spire-server'), args, join(directory, 'server.log'));
+  }
+
+  /**
+   * @param anchor PEM of the CA that node certificates chain to
+   * @param template agent_path_template
+   */
+  static async start(options: SpireOptions, anchor: string, template: string): Promise<SpireServerProcess> {
+    const { directory, trustDomain } = options;
+    await mkdir(directory, { recursive: true });
+    await writeFile(join(directory, 'anchor.pem'), anchor);
+    const port = await freePort();
+    await writeFile(
+      join(directory, 'server.conf'),
+      `server {
+  bind_address = "127.0.0.1"
+  bind_port = ${port}
+  socket_path = "${join(directory, 'server.sock')}"
+  trust_domain = "${trustDomain}"
+  data_dir = "${directory}"
+  log_level = "DEBUG"
+  agent_ttl = "1m"
+  default_x509_svid_ttl = "1m"
+  ratelimit { attestation = false }
+}
+plugins {
+  DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${join(directory, 'db.sqlite3')}" } }
+  KeyManager "memory" { plugin_data {} }
+  NodeAttestor "x509pop" {
+    plugin_data {
+      ca_bundle_path = "${join(directory, 'anchor.pem')}"
+      max_intermediates = 2
+      agent_path_template = "${template}"
+    }
+  }
+}
+`,
+    );
+    const server = new SpireServerProcess(options, port);
+    const healthy = async () => {
+      if (!server.#program.running) throw new Error(`spire-server ended:\n${await server.lastWords()}`);
+      return server.command('healthcheck').then(
+        () => true,
+        () => false,
+      );
+    };
+    await until('spire-server is healthy', healthy, START_MS);
+    return server;
+  }
+
+  /** spire-server's own command line, over its socket. @returns what it prints */
+  async command(...args: string[]): Promise<string> {
+    const program = join(this.options.binaries, 'spire-server');
+    const { stdout } = await run(program, [...args, '-socketPath', this.socket]);
+    return stdout;
+  }
+
+  async agents(): Promise<
+    readonly { readonly path: string; readonly banned: boolean; readonly serial: string }[]
+  > {
+    const listed: { agents?: ListedAgent[] } = JSON.parse(
+      await this.command('agent', 'list', '-output', 'json'),
+    );
+    return (listed.agents ?? []).map(({ id, banned = false, x509svid_serial_number: serial }) => ({
+      ...{ path: id.path, banned, serial },
+    }));
+  }
+
+  async lastWords(): Promise<string> {
+    return (await readFile(this.#program.log, 'utf8')).split('\n').slice(-40).join('\n');
+  }
+
+  close(): Promise<void> {
+    return this.#program.stop();
+  }
+}
+
+interface ListedAgent {
+  readonly id: { readonly path: string };
+  readonly banned?: boolean;
+  readonly x509svid_serial_number: string;
+}
+
+/** spire-agent on a node, with the node's certificate and key in one file. */
+export class SpireAgentProcess {
+  readonly socket: string;
+  readonly #program: Program;
+
+  private constructor(binaries: string, directory: string) {
+    this.socket = join(directory, 'api.sock');
+    const args = ['run', '-config', join(directory, 'agent.conf')];
+    this.#program = new Program(join(binaries, 'spire-agent'), args, join(directory, 'agent.log'));
+  }
+
+  static async start(
+    server: SpireServerProcess,
+    directory: string,
+    material: string,
+  ): Promise<SpireAgentProcess> {
+    await mkdir(directory, { recursive: true });
+    await writeFile(join(directory, 'bundle.pem'), await server.command('bundle', 'show'));
+    await writeFile(
+      join(directory, 'agent.conf'),
+      `agent {
+  server_address = "127.0.0.1"
+  server_port = ${server.port}
+  socket_path = "${join(directory, 'api.sock')}"
+  trust_bundle_path = "${join(directory, 'bundle.pem')}"
+  trust_domain = "${server.options.trustDomain}"
+  data_dir = "${directory}"
+  log_level = "DEBUG"
+}
+plugins {
+  NodeAttestor "x509pop" { plugin_data { private_key_path = "${material}" certificate_path = "${material}" } }
+  KeyManager "memory" { plugin_data {} }
+  WorkloadAttestor "unix" { plugin_data {} }
+}
+`,
+    );
+    return new SpireAgentProcess(server.options.binaries, directory);
+  }
+
+  get running(): boolean {
+    return this.#program.running;
+  }
+
+  get ended(): Promise<number | null> {
+    return this.#program.ended;
+  }
+
+  log(): Promise<string> {
+    return readFile(this.#program.log, 'utf8');
+  }
+
+  /** What a workload of ours gets. @returns PEM of its SVID; @throws when there is none */
+  async fetchSvid(server: SpireServerProcess, into: string): Promise<string> {
+    const program = join(server.options.binaries, 'spire-agent');
+    await mkdir(into, { recursive: true });
+    await run(program, [
+      'api',
+      'fetch',
+      'x509',
+      '-socketPath',
+      this.socket,
+      '-write',
+      into,
+      '-timeout',
+      '2s',
+    ]);
+    return readFile(join(into, 'svid.0.pem'), 'utf8');
+  }
+
+  close(): Promise<void> {
+    return this.#program.stop();
+  }
+}
