@@ -60,8 +60,14 @@ export class SpireServerProcess {
   /**
    * @param anchor PEM of the CA that node certificates chain to
    * @param template agent_path_template
+   * @param adminIds SPIFFE IDs that are administrators over TCP
    */
-  static async start(options: SpireOptions, anchor: string, template: string): Promise<SpireServerProcess> {
+  static async start(
+    options: SpireOptions,
+    anchor: string,
+    template: string,
+    adminIds: readonly string[] = [],
+  ): Promise<SpireServerProcess> {
     const { directory, trustDomain } = options;
     await mkdir(directory, { recursive: true });
     await writeFile(join(directory, 'anchor.pem'), anchor);
@@ -75,6 +81,7 @@ export class SpireServerProcess {
   trust_domain = "${trustDomain}"
   data_dir = "${directory}"
   log_level = "DEBUG"
+  admin_ids = ${JSON.stringify(adminIds)}
   agent_ttl = "1m"
   default_x509_svid_ttl = "1m"
   ratelimit { attestation = false }
