@@ -5,6 +5,7 @@ import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Api } from '../cli/api.ts';
+import { benchBoot } from './boot.ts';
 import { benchIma } from './ima.ts';
 import { median } from './measure.ts';
 import { benchPolling, type Polling, settled } from './polling.ts';
@@ -65,13 +66,22 @@ for (const { entries, digests, entriesPerSecond, hashingPerSecond } of ima.first
 }
 say(`       20 entries   new, in a poll: ${ima.incrementalMicroseconds.toFixed(0)} µs of CPU`);
 
+const boot = benchBoot(rounds);
+say(`\nBoot log of ${boot.events} events under debian-shim-grub, one core`);
+for (const [what, { microseconds, ratio }] of [
+  ['never seen', boot.firstSight],
+  ['seen before', boot.seen],
+] as const) {
+  say(`  ${what.padEnd(12)} ${us(microseconds)} of CPU, ${ratio.toFixed(1)} × its digests extended alone`);
+}
+
 const world = await World.create();
 try {
   const results = await endToEnd();
   if (options.json !== undefined) {
     await writeFile(
       options.json,
-      `${JSON.stringify({ cpu: cpu?.model, quick, quotes, ima, ...results }, null, 2)}\n`,
+      `${JSON.stringify({ cpu: cpu?.model, quick, quotes, ima, boot, ...results }, null, 2)}\n`,
     );
   }
 } finally {

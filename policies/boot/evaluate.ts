@@ -48,7 +48,7 @@ export interface BootEvaluation {
 export interface BootInput {
   readonly pcrs: Policy['pcrs'];
   readonly policy: BootPolicy;
-  readonly quote: VerifiedQuote;
+  readonly quote: Pick<VerifiedQuote, 'bank' | 'pcrs'>;
   readonly evidence: BootEvidence | undefined;
 }
 

@@ -47,14 +47,20 @@ export function measuredBoot(logs: BootLogs, bank: HashName, values: PcrValues):
   const explained = new Map(
     (replay ? explainPcrs(replay, bank, values) : []).map((one) => [one.pcr, one] as const),
   );
+  const known = new Map<number, readonly MeasuredEvent[]>();
+  const read = (pcr: number): readonly MeasuredEvent[] => {
+    const explanation = explained.get(pcr);
+    return explanation?.status === 'replays'
+      ? explanation.events.map((event) => measuredEvent(event, logs, bank))
+      : [];
+  };
   return {
     bank,
     explained,
     events(pcr) {
-      const explanation = explained.get(pcr);
-      return explanation?.status === 'replays'
-        ? explanation.events.map((event) => measuredEvent(event, logs, bank))
-        : [];
+      const events = known.get(pcr) ?? read(pcr);
+      known.set(pcr, events);
+      return events;
     },
   };
 }

@@ -1,17 +1,33 @@
 import type { ImaKeyRule, ImaRules } from '../ima-policy.ts';
 import type { PathGlob } from '../path-glob.ts';
 import type { Policy } from '../policy.ts';
+import { bootGrants } from './diff-boot.ts';
 import { globCovers } from './glob-covers.ts';
 
 /** Something that one policy allows and another one does not. */
 export interface Grant {
-  readonly what: 'pcr' | 'quote' | 'ima' | 'match' | 'exclude' | 'violations' | 'key' | 'buffer' | 'kexec';
+  readonly what:
+    | 'pcr'
+    | 'quote'
+    | 'ima'
+    | 'match'
+    | 'exclude'
+    | 'violations'
+    | 'key'
+    | 'buffer'
+    | 'kexec'
+    | 'boot';
   readonly message: string;
 }
 
 /** What `policy` allows and `other` does not, but for files by digest. Called both ways it is a comparison. */
 export function grantsBeside(policy: Policy, other: Policy): Grant[] {
-  return [...pcrGrants(policy, other), ...quoteGrants(policy, other), ...imaGrants(policy.ima, other.ima)];
+  return [
+    ...pcrGrants(policy, other),
+    ...quoteGrants(policy, other),
+    ...bootGrants(policy.boot, other.boot),
+    ...imaGrants(policy.ima, other.ima),
+  ];
 }
 
 function pcrGrants(policy: Policy, other: Policy): Grant[] {

@@ -4,6 +4,7 @@ import type { DigestSet } from '../digests/digest-set.ts';
 import type { ImaRules } from '../ima-policy.ts';
 import { parsePolicy } from '../language/parse.ts';
 import { PolicyDocument } from '../language/schema.ts';
+import { lintBoot } from './lint-boot.ts';
 import { lintBuffers, lintExclusions, lintKeys, lintViolations } from './lint-paths.ts';
 import { lintSets } from './lint-sets.ts';
 
@@ -50,10 +51,11 @@ const MAX_CHARACTERS = 16 * 1024 * 1024;
  * @throws {AssayError} `invalid-policy` as parsePolicy
  */
 export function lintPolicy({ text, file, sets = [], stored }: LintInput): LintWarning[] {
-  const { ima: rules } = parsePolicy(text, file);
+  const policy = parsePolicy(text, file);
+  const { ima: rules } = policy;
   const options = { file, code: 'invalid-policy' as const, kind: 'policy', maxCharacters: MAX_CHARACTERS };
   const { value, source } = parseYaml(text, PolicyDocument, options);
-  const remarks = [...lintReaction(value), ...lintFreshness(value), ...lintPcrs(value)];
+  const remarks = [...lintReaction(value), ...lintFreshness(value), ...lintPcrs(value), ...lintBoot(value)];
   if (value.ima && rules) {
     const ima = { section: value.ima, rules };
     remarks.push(...lintMatch(ima), ...lintExclusions(ima, sets), ...lintViolations(ima), ...lintKeys(ima));

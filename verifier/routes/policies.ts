@@ -3,6 +3,7 @@ import { AssayError } from '../../core/errors.ts';
 import { Instant } from '../../core/messages/common.ts';
 import { actorOf } from '../../platform/http/principal.ts';
 import type { App } from '../../platform/http/server.ts';
+import { setsOf } from '../../policies/appraise.ts';
 import { parsePolicy } from '../../policies/language/parse.ts';
 import {
   isSignedFor,
@@ -54,9 +55,10 @@ export function policyRoutes(app: App, { database, policySigners }: RoutesDeps):
     },
     async ({ body: { document }, principal }) => {
       const opened = openPolicy(document);
-      const { name, ima } = parsePolicy(opened.text);
+      const policy = parsePolicy(opened.text);
+      const { name } = policy;
       checkSigned(opened, policySigners);
-      const missing = await missingDigestSets(database.db, ima?.allow ?? []);
+      const missing = await missingDigestSets(database.db, setsOf(policy));
       if (missing.length > 0) throw unknownSets(missing);
       return database.transaction((tx) => addPolicy(tx, { name, document }, actorOf(principal)));
     },

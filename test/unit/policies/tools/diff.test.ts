@@ -234,3 +234,65 @@ describe('files by package', () => {
     expect(() => diffPolicies(allowing(old), allowing(next), byId(old))).toThrow(next.id);
   });
 });
+
+describe('boot', () => {
+  const STRICT: Readonly<Record<string, string>> = {
+    profile: 'shim-grub',
+    'secure-boot': 'required',
+    keys: `{ db: { only: [{ certificate: ${A} }], include: [{ certificate: ${A} }] } }`,
+    dbx: `{ include: [${A}] }`,
+    sbat: '{ shim: 4 }',
+    authorities: `[{ certificate: ${A} }]`,
+    applications: `{ allow: [${A}] }`,
+    files: `{ allow: [${A}] }`,
+    'option-roms': 'none',
+    firmware: "{ versions: ['1'] }",
+    'command-line': "{ any-of: ['a'], require: ['b'], forbid: ['c'] }",
+  };
+  const boot = (changes: Readonly<Record<string, string>> = {}) => {
+    const keys = Object.entries({ ...STRICT, ...changes }).map(([key, value]) => `${key}: ${value}`);
+    return policy({ boot: `{ ${keys.join(', ')} }` });
+  };
+
+  test('the same rules are no difference', () => {
+    expect(diffPolicies(boot(), boot())).toMatchObject({ allowed: [], forbidden: [] });
+  });
+
+  test.each([
+    [{ 'secure-boot': 'any' }, ['Secure Boot off']],
+    [
+      { keys: `{ db: { only: [{ certificate: ${B} }] } }` },
+      [`entry of db certificate ${B}`, `db without certificate ${A}`],
+    ],
+    [{ dbx: `{ include: [${B}] }` }, [`dbx without image ${A}`]],
+    [{ sbat: '{ shim: 3 }' }, ['shim that is not revoked below generation 4']],
+    [
+      { authorities: `[{ certificate: ${A} }, { owner: 77fa9abd-0359-4d32-bd60-28f4e78f784b }]` },
+      ['authority owner 77fa9abd-0359-4d32-bd60-28f4e78f784b'],
+    ],
+    [{ applications: 'any' }, ['any application']],
+    [{ applications: 'signed' }, ['any application that Secure Boot lets run']],
+    [
+      { applications: `{ allow: [${A}, ${B}], sets: ['sha256:${C}'] }` },
+      [`application ${B}`, `applications of digest set sha256:${C}`],
+    ],
+    [{ files: 'any' }, ['any file']],
+    [{ 'option-roms': `{ allow: [${B}] }` }, [`option ROM ${B}`]],
+    [{ firmware: 'any' }, ['any firmware version']],
+    [{ firmware: "{ versions: ['1', '2'] }" }, ['firmware version "2"']],
+    [{ 'accept-states': "['DMA Protection Disabled']" }, ['firmware that says "DMA Protection Disabled"']],
+    [{ 'command-line': 'any' }, ['any command line']],
+    [{ 'command-line': "{ any-of: ['a', 'z'], require: ['b'], forbid: ['c'] }" }, ['command line "z"']],
+    [{ 'command-line': "{ any-of: ['a'] }" }, ['a command line without b', 'a command line with c']],
+  ] as const)('%o is told as what it allows', (change, messages) => {
+    const { allowed } = diffPolicies(boot(), boot(change));
+    expect(allowed.map(({ message }) => message)).toEqual(messages);
+  });
+
+  test('no section at all allows any boot', () => {
+    expect(diffPolicies(boot(), policy()).allowed).toContainEqual({
+      what: 'boot',
+      message: 'any boot: no boot log is judged',
+    });
+  });
+});

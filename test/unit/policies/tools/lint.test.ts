@@ -175,3 +175,30 @@ describe('globCovers', () => {
     );
   });
 });
+
+describe('boot', () => {
+  const boot = (rules: string) => codes({ boot: `{ option-roms: any, ${rules} }` });
+
+  test('a strict section has no remark', () => {
+    const strict = `profile: shim-grub, authorities: [{ certificate: ${VALUE} }], applications: signed, files: any, command-line: { forbid: ['init=*'] }`;
+    expect(boot(strict)).toEqual([]);
+  });
+
+  test.each([
+    [
+      'boot.applications',
+      "profile: shim-grub, applications: any, files: any, command-line: { forbid: ['init=*'] }",
+    ],
+    ['boot.authorities', 'profile: uki, applications: signed, command-line: any'],
+    [
+      'boot.files',
+      `profile: shim-grub, secure-boot: any, applications: { allow: [${VALUE}] }, files: any, command-line: { forbid: ['init=*'] }`,
+    ],
+    [
+      'boot.command-line',
+      `profile: shim-grub, applications: { allow: [${VALUE}] }, files: any, command-line: any`,
+    ],
+  ])('%s', (code, rules) => {
+    expect(boot(rules)).toEqual([code]);
+  });
+});
