@@ -4,6 +4,7 @@ import { AssayError } from '../core/errors.ts';
 import { version } from '../platform/version.ts';
 import type { Api } from './api.ts';
 import { agentCommand } from './commands/agent.ts';
+import { appraiseCommand } from './commands/appraise.ts';
 import { digestsCommands } from './commands/digests.ts';
 import { enrolCommands } from './commands/enrol.ts';
 import { initCommand } from './commands/init.ts';
@@ -70,6 +71,7 @@ function build(ports: ProgramPorts): { command: Command; close: () => Promise<vo
   nodeCommands(command, context);
   policyCommands(command, context);
   digestsCommands(command, context);
+  appraiseCommand(command, context);
   enrolCommands(command, context);
   trustCommands(command, context);
   issueCommands(command, context);

@@ -46,6 +46,13 @@ export function imageSections(boot: MeasuredBoot): {
   return { sections, rest: events.slice(at) };
 }
 
+const NO_IMAGE: Finding = {
+  rule: 'boot.section',
+  pcr: SECTIONS_PCR,
+  message:
+    'no section of a unified kernel image was measured: the machine booted another way than profile uki',
+};
+
 /** Sections of a unified kernel image, the phases of userspace, and what came to the image from outside. */
 export function evaluateImage(
   { profile, sections: rules, overrides }: BootPolicy,
@@ -54,6 +61,7 @@ export function evaluateImage(
   if (profile !== 'uki') return [];
   const { sections, rest } = imageSections(boot);
   return [
+    ...(sections.length > 0 || boot.explained.get(SECTIONS_PCR)?.status === 'unexplained' ? [] : [NO_IMAGE]),
     ...sections
       .filter(({ name, event }) => rules.get(name)?.has(event.digest) === false)
       .map(({ name, event }) =>
@@ -65,7 +73,7 @@ export function evaluateImage(
         ),
       ),
     ...[...rules.keys()]
-      .filter((name) => !sections.some((one) => one.name === name) && boot.events(SECTIONS_PCR).length > 0)
+      .filter((name) => sections.length > 0 && !sections.some((one) => one.name === name))
       .map((name) => ({
         rule: 'boot.section',
         pcr: SECTIONS_PCR,

@@ -356,6 +356,9 @@ describe('what ran', () => {
     expect(judge(uki(`, sections: { .splash: ['${OTHER}'] }`), recorded('uki-clean')).findings).toMatchObject(
       [{ rule: 'boot.section', message: expect.stringContaining('no section .splash') }],
     );
+    expect(judge(uki(''), recorded(GRUB)).findings).toMatchObject([
+      { rule: 'boot.section', pcr: 11, message: expect.stringContaining('booted another way') },
+    ]);
     const addOn = measuring('uki-clean', append(opaque(12, EV.EVENT_TAG)));
     expect(judge(uki(''), addOn).findings).toMatchObject([{ rule: 'boot.override', pcr: 12 }]);
     expect(judge(uki(', overrides: any'), addOn).findings).toEqual([]);

@@ -1,0 +1,58 @@
+import type { Command } from 'commander';
+import { AssayError } from '../../core/errors.ts';
+import { setsOf } from '../../policies/appraise.ts';
+import { parsePolicy } from '../../policies/language/parse.ts';
+import { openPolicy } from '../../policies/language/signed.ts';
+import { appraiseOffline, type OfflineVerdict } from '../../policies/offline/appraise-offline.ts';
+import { type CommandContext, show } from '../context.ts';
+import { readSet } from '../digests/read-set.ts';
+import { readEvidenceDirectory } from '../evidence-files/directory.ts';
+import { EXIT } from '../exit-codes.ts';
+import { readTextFile } from '../files.ts';
+
+interface AppraiseOptions {
+  readonly policy: string;
+  readonly evidence: string;
+  readonly quote: string;
+  readonly set?: string[];
+}
+
+export function appraiseCommand(program: Command, context: () => CommandContext): void {
+  program
+    .command('appraise')
+    .description(
+      'judge evidence that lies in files by a policy; talks to no service. Exit code 1 unless it passes',
+    )
+    .requiredOption('--policy <file>', 'the policy')
+    .requiredOption('--evidence <dir>', 'quote.msg, quote.sig, quote.pcrs, ak.pub and logs')
+    .option('--quote <name>', 'name of the quote files', 'quote')
+    .option('--set <file...>', 'digest sets that the policy names')
+    .action(async (options: AppraiseOptions) => run(context(), options));
+}
+
+async function run(context: CommandContext, options: AppraiseOptions): Promise<void> {
+  const policy = parsePolicy(openPolicy(await readTextFile(options.policy)).text, options.policy);
+  const sets = new Map((await Promise.all((options.set ?? []).map(readSet))).map((set) => [set.id, set]));
+  const missing = setsOf(policy).filter((id) => !sets.has(id));
+  if (missing.length > 0) {
+    const message = `the policy names digest sets that are not given: ${missing.join(', ')}; give their files with --set`;
+    throw new AssayError('invalid-request', message);
+  }
+  const evidence = await readEvidenceDirectory(options.evidence, options.quote);
+  const result = appraiseOffline(policy, evidence, {}, { sets });
+  if (result.verdict.outcome !== 'pass') process.exitCode = EXIT.no;
+  show(context, report(policy.name, result), render);
+}
+
+function report(policy: string, { verdict, limits }: OfflineVerdict) {
+  const claims = 'boot' in verdict && verdict.boot ? { boot: verdict.boot } : {};
+  return { policy, outcome: verdict.outcome, reasons: verdict.findings, ...claims, limits };
+}
+
+/** What a node chose stands escaped in a reason already. */
+function render({ policy, outcome, reasons, limits }: ReturnType<typeof report>): string {
+  const title = `${outcome} under policy ${policy}`;
+  const found = reasons.map(({ rule, message }) => `  ${rule}: ${message}`);
+  const rest = limits.map((limit) => `  note: ${limit}`);
+  return [title, ...found, ...rest].join('\n');
+}
