@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
+import { arrayBuffer, text } from 'node:stream/consumers';
 import { AssayError } from '../core/errors.ts';
 
 /** A file that the user named, or standard input for `-`. */
@@ -7,6 +7,16 @@ export async function readTextFile(file: string): Promise<string> {
   if (file === '-') return text(process.stdin);
   try {
     return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new AssayError('invalid-request', `cannot read ${file}: ${reason(cause)}`, { cause });
+  }
+}
+
+/** The same for one that is not text. */
+export async function readBytes(file: string): Promise<Uint8Array> {
+  if (file === '-') return new Uint8Array(await arrayBuffer(process.stdin));
+  try {
+    return new Uint8Array(await readFile(file));
   } catch (cause) {
     throw new AssayError('invalid-request', `cannot read ${file}: ${reason(cause)}`, { cause });
   }

@@ -8,6 +8,7 @@ import { appraiseCommand } from './commands/appraise.ts';
 import { digestsCommands } from './commands/digests.ts';
 import { enrolCommands } from './commands/enrol.ts';
 import { initCommand } from './commands/init.ts';
+import { inspectCommands } from './commands/inspect.ts';
 import { issueCommands } from './commands/issue.ts';
 import { nodeCommands } from './commands/node.ts';
 import { policyCommands } from './commands/policy.ts';
@@ -72,6 +73,7 @@ function build(ports: ProgramPorts): { command: Command; close: () => Promise<vo
   policyCommands(command, context);
   digestsCommands(command, context);
   appraiseCommand(command, context);
+  inspectCommands(command, context);
   enrolCommands(command, context);
   trustCommands(command, context);
   issueCommands(command, context);

@@ -1,0 +1,142 @@
+import { toHex } from '../../core/bytes/encoding.ts';
+import { AssayError, ParseError } from '../../core/errors.ts';
+import type { CelLog } from '../../core/eventlog/cel.ts';
+import type { EventContent } from '../../core/eventlog/content/types.ts';
+import type { EventDigest, EventLog, LogBank } from '../../core/eventlog/event.ts';
+import {
+  describeContent,
+  eventContent,
+  parseCelLog,
+  parseEventLog,
+  recordContent,
+  registerName,
+  replayEventLog,
+  replayLogs,
+} from '../../core/eventlog/index.ts';
+import type { Replay } from '../../core/eventlog/replay.ts';
+import type { HashName } from '../../core/tpm/constants.ts';
+
+export interface InspectedEvent {
+  readonly number: number;
+  /** `PCR 7`, or what a TD calls its register; null for what extends none. */
+  readonly register: string | null;
+  readonly type: string;
+  /** By bank. */
+  readonly digests: Readonly<Record<string, string>>;
+  /** In words, escaped. */
+  readonly says: string;
+  /** Whether the digest is of what it says; where not, anybody could have written that. */
+  readonly proven: boolean;
+  /** What the digest is of (docs/evidence.md). */
+  readonly covers: string;
+  /** Why nothing is proven. */
+  readonly why: string | null;
+}
+
+export interface InspectedEventLog {
+  readonly format: 'crypto-agile' | 'sha1' | 'canonical';
+  readonly banks: readonly string[];
+  readonly events: readonly InspectedEvent[];
+  /** Values that the log leads to, by bank and register; registers that it never extends are left out. */
+  readonly replayed: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly warnings: readonly { readonly code: string; readonly offset: number; readonly message: string }[];
+}
+
+const OPENING = new Set([0x1e, 0x5b, 0x7b]);
+
+/**
+ * Reads a boot log of any kind: of the firmware (also a Windows WBCL or a CCEL), or a canonical one in JSON. One that is
+ * cut is shown as far as it goes, with a warning.
+ *
+ * @throws {AssayError} `malformed`, with the place in the file
+ */
+export function inspectEventLog(bytes: Uint8Array, file: string): InspectedEventLog {
+  try {
+    const first = bytes.find((byte) => byte > 0x20 || byte === 0x1e);
+    const isJson = first !== undefined && OPENING.has(first);
+    return isJson
+      ? canonical(parseCelLog(bytes, { tolerateTruncation: true }))
+      : firmware(parseEventLog(bytes, { tolerateTruncation: true }));
+  } catch (error) {
+    if (!(error instanceof ParseError)) throw error;
+    throw new AssayError('malformed', `${file} is no event log that can be read: ${error.message}`);
+  }
+}
+
+function firmware(log: EventLog): InspectedEventLog {
+  const bank = bestBank(log.banks);
+  return {
+    format: log.format,
+    banks: log.banks.map(bankName),
+    events: log.events.map((event) =>
+      inspected(
+        { number: event.index, type: event.typeName, digests: event.digests },
+        event.pcr <= 23 ? registerName(log.registers, event.pcr) : null,
+        eventContent(event, bank),
+      ),
+    ),
+    replayed: valuesOf(replayEventLog(log)),
+    warnings: log.warnings,
+  };
+}
+
+function canonical(log: CelLog): InspectedEventLog {
+  const bank = bestBank(log.banks);
+  return {
+    format: 'canonical',
+    banks: log.banks.map(bankName),
+    events: log.records.map((record) =>
+      inspected(
+        { number: record.index, type: record.contentType, digests: record.digests },
+        record.pcr === undefined ? null : registerName(log.registers, record.pcr),
+        recordContent(record, bank),
+      ),
+    ),
+    replayed: valuesOf(replayLogs(undefined, log)),
+    warnings: log.warnings,
+  };
+}
+
+interface Named {
+  readonly number: number;
+  readonly type: string;
+  readonly digests: readonly EventDigest[];
+}
+
+function inspected(
+  { number, type, digests }: Named,
+  register: string | null,
+  content: EventContent,
+): InspectedEvent {
+  return {
+    ...{ number, register, type },
+    digests: Object.fromEntries(digests.map(({ bank, digest }) => [bankName(bank), toHex(digest)])),
+    says: describeContent(content),
+    proven: content.verified,
+    covers: content.covers,
+    why: content.verified ? null : content.why,
+  };
+}
+
+const PREFERRED: readonly HashName[] = ['sha256', 'sha384', 'sha512', 'sha1'];
+
+/** What the digests cover is the same in all banks; it is looked at in one. */
+function bestBank(banks: readonly LogBank[]): HashName {
+  return PREFERRED.find((name) => banks.some(({ hash }) => hash === name)) ?? 'sha256';
+}
+
+function bankName({ hash, alg }: LogBank): string {
+  return hash ?? `0x${alg.toString(16)}`;
+}
+
+function valuesOf({ input, values }: Replay): InspectedEventLog['replayed'] {
+  const banks = [...values].map(([bank, registers]) => {
+    const extended = [...registers].filter(([register]) => input.extends.has(register));
+    const named = extended.map(([register, value]) => [
+      registerName(input.registers, register),
+      toHex(value),
+    ]);
+    return [bank, Object.fromEntries(named)] as const;
+  });
+  return Object.fromEntries(banks);
+}

@@ -1,0 +1,29 @@
+import { renderFields, renderTable } from '../output/table.ts';
+import type { InspectedEvent, InspectedEventLog } from './event-log.ts';
+
+const MAX_TEXT = 96;
+
+/** For people: what the log says was escaped when it was read. */
+export function renderEventLog(log: InspectedEventLog): string {
+  const { format, banks, events, replayed, warnings } = log;
+  const head = renderFields([
+    ['format', format],
+    ['banks', banks.join(', ')],
+    ['events', String(events.length)],
+  ]);
+  const table = renderTable<InspectedEvent>(
+    [
+      { title: '#', value: ({ number }) => String(number), align: 'right' },
+      { title: 'register', value: ({ register }) => register ?? '-' },
+      { title: 'type', value: ({ type }) => type },
+      { title: 'proven', value: ({ proven, why }) => (proven ? 'yes' : (why ?? 'no')) },
+      { title: 'says', value: ({ says }) => (says.length > MAX_TEXT ? `${says.slice(0, MAX_TEXT)}…` : says) },
+    ],
+    events,
+  );
+  const values = Object.entries(replayed).map(
+    ([bank, registers]) => `replayed, ${bank}\n${renderFields(Object.entries(registers))}`,
+  );
+  const told = warnings.map(({ code, offset, message }) => `warning at byte ${offset}: ${code}: ${message}`);
+  return [head, table, ...values, ...(told.length > 0 ? [told.join('\n')] : [])].join('\n\n');
+}
