@@ -3,6 +3,7 @@ import { describeApi } from '../platform/http/openapi.ts';
 import { createHttpServer, type HttpServerOptions } from '../platform/http/server.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { assignmentRoutes } from './routes/assignments.ts';
+import { bootRoutes } from './routes/boot.ts';
 import type { RoutesDeps } from './routes/deps.ts';
 import { digestSetRoutes } from './routes/digest-sets.ts';
 import { draftRoutes } from './routes/draft.ts';
@@ -25,6 +26,7 @@ export async function createVerifierApp(options: VerifierAppOptions, deps: Route
     assignmentRoutes,
     trustRoutes,
     historyRoutes,
+    bootRoutes,
     eventRoutes,
   ]) {
     add(app, deps);

@@ -1,9 +1,10 @@
 import { type Command, Option } from 'commander';
+import { AssayError, ParseError } from '../../core/errors.ts';
+import { type InspectedEventLog, inspectEventLog } from '../../core/eventlog/index.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import { type CommandContext, show } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readBytes } from '../files.ts';
-import { inspectEventLog } from '../inspect/event-log.ts';
 import { inspectImaList } from '../inspect/ima-list.ts';
 import { renderEventLog } from '../inspect/render-event-log.ts';
 import { renderImaList } from '../inspect/render-ima-list.ts';
@@ -23,9 +24,7 @@ export function inspectCommands(program: Command, context: () => CommandContext)
   inspect
     .command('eventlog <file>')
     .description('a boot log: events, what of them their digests prove, and where they lead')
-    .action(async (file: string) =>
-      show(context(), inspectEventLog(await readBytes(file), file), renderEventLog),
-    );
+    .action(async (file: string) => show(context(), eventLog(await readBytes(file), file), renderEventLog));
   inspect
     .command('ima <file>')
     .description(
@@ -39,6 +38,15 @@ export function inspectCommands(program: Command, context: () => CommandContext)
     .option('--pcr10 <hex>', 'how many entries lead to this value of PCR 10?')
     .option('--entries', 'show each entry')
     .action(async (file: string, options: ImaOptions) => ima(context(), file, options));
+}
+
+function eventLog(bytes: Uint8Array, file: string): InspectedEventLog {
+  try {
+    return inspectEventLog(bytes);
+  } catch (error) {
+    if (!(error instanceof ParseError)) throw error;
+    throw new AssayError('malformed', `${file} is no event log that can be read: ${error.message}`);
+  }
 }
 
 async function ima(

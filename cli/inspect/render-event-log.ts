@@ -1,5 +1,5 @@
+import type { InspectedEvent, InspectedEventLog } from '../../core/eventlog/index.ts';
 import { renderFields, renderTable } from '../output/table.ts';
-import type { InspectedEvent, InspectedEventLog } from './event-log.ts';
 
 const MAX_TEXT = 96;
 

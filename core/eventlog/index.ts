@@ -13,6 +13,7 @@ export { authorityValue, variableValue } from './efi/variable-value.ts';
 export { eventDigest, type LogEvent } from './event.ts';
 export { EV } from './event-type.ts';
 export { explainPcrs } from './explain.ts';
+export { type InspectedEvent, type InspectedEventLog, inspectEventLog } from './inspect.ts';
 export { parseEventLog } from './parse.ts';
 export { registerName, tdxRegisterOf } from './registers.ts';
 export { replayEventLog, replayLogs } from './replay.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { pcrExtend } from '../../agent/tpm/commands/pcr.ts';
 import { Tpm } from '../../agent/tpm/tpm.ts';
-import { EV, eventDigest, parseEventLog } from '../../core/eventlog/index.ts';
+import { EV, eventDigest, type InspectedEventLog, parseEventLog } from '../../core/eventlog/index.ts';
 import { IMA_PCR, parseImaList } from '../../core/ima/binary.ts';
 import { imaTemplateData } from '../../core/ima/entry.ts';
 import { DigestSetBuilder } from '../../policies/digests/build.ts';
@@ -14,6 +14,11 @@ import type { SwtpmNode } from './support/node.ts';
 import { useWorld } from './support/world.ts';
 
 const world = useWorld();
+
+interface Boot {
+  readonly firmware: InspectedEventLog | null;
+}
+
 /** Of the recorded list, before the first unknown program. */
 const CLEAN_ENTRIES = 39;
 
@@ -84,6 +89,9 @@ test('a Debian machine with Secure Boot and IMA passes, and loses all by an unkn
   await node.start({ logs: twin.logs });
   await node.events.until('material-written');
   expect((await world().detail(node.id)).state).toBe('trusted');
+  const { firmware } = await world().api.get<Boot>('verifier', `/v1/nodes/${node.id}/boot`);
+  expect(firmware?.events).toHaveLength(49);
+  expect(firmware?.events[4]).toMatchObject({ register: 'PCR 7', says: 'SecureBoot = true', proven: true });
 
   await node.stop();
   await twin.use('sb-unknown-binary');

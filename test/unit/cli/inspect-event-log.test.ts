@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { inspectEventLog } from '../../../cli/inspect/event-log.ts';
 import { renderEventLog } from '../../../cli/inspect/render-event-log.ts';
 import { toHex } from '../../../core/bytes/encoding.ts';
-import { AssayError } from '../../../core/errors.ts';
+import { ParseError } from '../../../core/errors.ts';
+import { inspectEventLog } from '../../../core/eventlog/index.ts';
 import { ascii, index, logBytes, pcrsOf } from '../core/eventlog/vectors.ts';
 import { assay } from './policy/harness.ts';
 
@@ -20,7 +20,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 describe('assay inspect eventlog', () => {
   test.each(Object.keys(index.boots))('%s: leads to the values that the machine had', (name) => {
-    const { replayed, events, warnings } = inspectEventLog(logBytes(name), name);
+    const { replayed, events, warnings } = inspectEventLog(logBytes(name));
     expect(events).toHaveLength(index.boots[name]?.events ?? 0);
     expect(warnings).toEqual([]);
     for (const [bank, values] of pcrsOf(name)) {
@@ -33,7 +33,7 @@ describe('assay inspect eventlog', () => {
   });
 
   test('says of each event what its digest proves', () => {
-    const { events } = inspectEventLog(logBytes('sb-clean-1'), 'log');
+    const { events } = inspectEventLog(logBytes('sb-clean-1'));
     expect(events[4]).toMatchObject({
       ...{ number: 4, register: 'PCR 7', type: 'EV_EFI_VARIABLE_DRIVER_CONFIG' },
       ...{ says: 'SecureBoot = true', proven: true, covers: 'data', why: null },
@@ -44,12 +44,12 @@ describe('assay inspect eventlog', () => {
       covers: 'external',
       why: 'external',
     });
-    const faked = inspectEventLog(logBytes('ev-grub-cmdline-text-faked'), 'log').events[44];
+    const faked = inspectEventLog(logBytes('ev-grub-cmdline-text-faked')).events[44];
     expect(faked).toMatchObject({ register: 'PCR 8', proven: false, why: 'mismatch' });
   });
 
   test('a log that is cut is shown as far as it goes', () => {
-    const { events, warnings } = inspectEventLog(logBytes('ev-truncated'), 'log');
+    const { events, warnings } = inspectEventLog(logBytes('ev-truncated'));
     expect(events.length).toBeGreaterThan(10);
     expect(warnings).toMatchObject([{ code: 'truncated', offset: expect.any(Number) }]);
   });
@@ -59,7 +59,7 @@ describe('assay inspect eventlog', () => {
       ...{ pcr: 11, digests: [{ hashAlg: 'sha256', digest: '00'.repeat(32) }], content_type: 'systemd' },
       content: { string: 'enter-initrd\u001b[31m', eventType: 'phase' },
     };
-    const log = inspectEventLog(ascii(`\x1e${JSON.stringify(record)}\n`), 'log');
+    const log = inspectEventLog(ascii(`\x1e${JSON.stringify(record)}\n`));
     expect(log).toMatchObject({ format: 'canonical', events: [{ register: 'PCR 11', why: 'mismatch' }] });
     expect(renderEventLog(log)).not.toContain('\u001b[31m');
   });
@@ -87,9 +87,9 @@ describe('assay inspect eventlog', () => {
     fc.assert(
       fc.property(hostile, (bytes) => {
         try {
-          renderEventLog(inspectEventLog(bytes, 'log'));
+          renderEventLog(inspectEventLog(bytes));
         } catch (error) {
-          expect(error).toBeInstanceOf(AssayError);
+          expect(error).toBeInstanceOf(ParseError);
         }
       }),
       { numRuns: 300 },

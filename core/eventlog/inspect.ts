@@ -1,21 +1,16 @@
-import { toHex } from '../../core/bytes/encoding.ts';
-import { AssayError, ParseError } from '../../core/errors.ts';
-import type { CelLog } from '../../core/eventlog/cel.ts';
-import type { EventContent } from '../../core/eventlog/content/types.ts';
-import type { EventDigest, EventLog, LogBank } from '../../core/eventlog/event.ts';
-import {
-  describeContent,
-  eventContent,
-  parseCelLog,
-  parseEventLog,
-  recordContent,
-  registerName,
-  replayEventLog,
-  replayLogs,
-} from '../../core/eventlog/index.ts';
-import type { Replay } from '../../core/eventlog/replay.ts';
-import type { HashName } from '../../core/tpm/constants.ts';
+import { toHex } from '../bytes/encoding.ts';
+import type { HashName } from '../tpm/constants.ts';
+import { type CelLog, parseCelLog } from './cel.ts';
+import { recordContent } from './cel-content.ts';
+import { eventContent } from './content/content.ts';
+import type { EventContent } from './content/types.ts';
+import { describeContent } from './describe.ts';
+import type { EventDigest, EventLog, LogBank } from './event.ts';
+import { parseEventLog } from './parse.ts';
+import { registerName } from './registers.ts';
+import { type Replay, replayEventLog, replayLogs } from './replay.ts';
 
+/** An event of any log, to look at. */
 export interface InspectedEvent {
   readonly number: number;
   /** `PCR 7`, or what a TD calls its register; null for what extends none. */
@@ -33,6 +28,7 @@ export interface InspectedEvent {
   readonly why: string | null;
 }
 
+/** A log, to look at. */
 export interface InspectedEventLog {
   readonly format: 'crypto-agile' | 'sha1' | 'canonical';
   readonly banks: readonly string[];
@@ -45,22 +41,17 @@ export interface InspectedEventLog {
 const OPENING = new Set([0x1e, 0x5b, 0x7b]);
 
 /**
- * Reads a boot log of any kind: of the firmware (also a Windows WBCL or a CCEL), or a canonical one in JSON. One that is
- * cut is shown as far as it goes, with a warning.
+ * Reads a boot log of any kind to look at: of the firmware (also a Windows WBCL or a CCEL), or a canonical one in JSON. One
+ * that is cut is shown as far as it goes, with a warning. Nothing here decides anything.
  *
- * @throws {AssayError} `malformed`, with the place in the file
+ * @throws {ParseError} with the place in the log
  */
-export function inspectEventLog(bytes: Uint8Array, file: string): InspectedEventLog {
-  try {
-    const first = bytes.find((byte) => byte > 0x20 || byte === 0x1e);
-    const isJson = first !== undefined && OPENING.has(first);
-    return isJson
-      ? canonical(parseCelLog(bytes, { tolerateTruncation: true }))
-      : firmware(parseEventLog(bytes, { tolerateTruncation: true }));
-  } catch (error) {
-    if (!(error instanceof ParseError)) throw error;
-    throw new AssayError('malformed', `${file} is no event log that can be read: ${error.message}`);
-  }
+export function inspectEventLog(bytes: Uint8Array): InspectedEventLog {
+  const first = bytes.find((byte) => byte > 0x20 || byte === 0x1e);
+  const isJson = first !== undefined && OPENING.has(first);
+  return isJson
+    ? canonical(parseCelLog(bytes, { tolerateTruncation: true }))
+    : firmware(parseEventLog(bytes, { tolerateTruncation: true }));
 }
 
 function firmware(log: EventLog): InspectedEventLog {
