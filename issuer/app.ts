@@ -4,6 +4,7 @@ import { createHttpServer, type HttpServerOptions } from '../platform/http/serve
 import type { Metrics } from '../platform/metrics.ts';
 import { adminRoutes } from './routes/admin.ts';
 import type { RoutesDeps } from './routes/deps.ts';
+import { exposureRoutes } from './routes/exposure.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { publicRoutes } from './routes/public.ts';
 
@@ -20,6 +21,7 @@ export async function createIssuerApp(options: IssuerAppOptions, deps: RoutesDep
   healthRoutes(app, { database: databaseAnswers }, metrics);
   nodeRoutes(app, deps);
   adminRoutes(app, deps);
+  exposureRoutes(app, deps);
   publicRoutes(app, deps);
   return app;
 }

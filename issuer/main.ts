@@ -5,8 +5,6 @@ import type { TlsMaterial } from '../platform/http/server.ts';
 import { Lifecycle } from '../platform/lifecycle.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import type { SpireAddress } from '../platform/spire/connection.ts';
-import { SpireServer } from '../platform/spire/server.ts';
 import { createIssuerApp } from './app.ts';
 import { type BanTarget, banReconciler } from './bans/reconciler.ts';
 import { type IssuerConfig, type IssuerSection, resolveIssuerConfig } from './config.ts';
@@ -16,6 +14,7 @@ import { type Loop, startLoop } from './loop.ts';
 import { issuerMetrics } from './routes/deps.ts';
 import { type Authorities, openAuthorities } from './signer/authorities.ts';
 import { spireBanTarget } from './spire/ban-target.ts';
+import { openPlaces, type SpirePlace } from './spire/places.ts';
 import { banStore } from './store/bans.ts';
 import { challengeStore } from './store/challenges.ts';
 import { crlStore } from './store/crls.ts';
@@ -65,11 +64,13 @@ export async function startIssuer(
   const parts = new Lifecycle(logger);
   try {
     const challenges = challengeStore(database.db);
+    const spire = openPlaces(config.spire, trustDomain, deps.directory);
     const crls = crlStore(database);
     const app = await createIssuerApp(
       { tls: deps.tls, findNode: nodeByTls(database.db), logger },
       {
         ...{ config, trustDomain, nodesDomain, database, authorities, challenges, crls, randomBytes },
+        spire,
         issues: issueStore(database),
         metrics: issuerMetrics(metrics, authorities),
       },
@@ -77,7 +78,7 @@ export async function startIssuer(
     );
     parts.own('http', app);
     const crlLoop = parts.own('crl', startCrlLoop(deps, config, authorities));
-    const banLoop = parts.own('bans', startBanLoop(deps, config));
+    const banLoop = parts.own('bans', startBanLoop(deps, config, spire));
     parts.own('challenges', startSweepLoop(deps, challenges.sweep));
     parts.own('trust events', await database.listen('assay_trust_event', () => wakeAll(crlLoop, banLoop)));
     // A retired node revokes and bans without an event of trust.
@@ -109,36 +110,20 @@ function startCrlLoop(
   return startLoop({ name: 'crl', run, intervalMs: crl.intervalMs, debounceMs: DEBOUNCE_MS, logger });
 }
 
-function startBanLoop(deps: IssuerDependencies, { bans, spire }: IssuerConfig): Loop {
-  const { database, logger, banTarget, clock } = deps;
+function startBanLoop(
+  { database, logger, banTarget, clock }: IssuerDependencies,
+  { bans }: IssuerConfig,
+  spire: readonly SpirePlace[],
+): Loop {
   const reconciler = banReconciler({
     store: banStore(database),
-    target: banTarget ?? spireTarget(deps, spire),
+    target: banTarget ?? (spire.length > 0 ? spireBanTarget(spire) : undefined),
     clock,
     logger,
     confirmAfterMs: bans.confirmMs,
   });
   const run = reconciler.round;
   return startLoop({ name: 'bans', run, intervalMs: bans.intervalMs, debounceMs: BAN_DEBOUNCE_MS, logger });
-}
-
-function spireTarget(
-  { directory, trustDomain: ours }: IssuerDependencies,
-  spire: IssuerConfig['spire'],
-): BanTarget | undefined {
-  const places = spire.map(({ name, trustDomain = ours, at, groups }) => ({
-    server: new SpireServer({ name, trustDomain, at: absolute(directory, at) }),
-    groups,
-  }));
-  return places.length > 0 ? spireBanTarget(places) : undefined;
-}
-
-/** Paths of the configuration are relative to it. */
-function absolute(directory: string, at: SpireAddress): SpireAddress {
-  if ('socket' in at) return { socket: resolve(directory, at.socket) };
-  const { certificate, key, bundle } = at.svid;
-  const [one, two, three] = [certificate, key, bundle].map((file) => resolve(directory, file));
-  return { ...at, svid: { certificate: one ?? '', key: two ?? '', bundle: three ?? '' } };
 }
 
 function startSweepLoop({ logger }: IssuerDependencies, sweep: () => Promise<number>): Loop {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { SHARD_COUNT } from '../core/identity.ts';
+import { imaKernel } from '../core/ima/kernel/kernel.ts';
 import type { RandomBytes } from '../core/tpm/seed.ts';
 import type { Database } from '../platform/database/index.ts';
 import { PinnedPool } from '../platform/http/pinned-pool.ts';
@@ -138,6 +139,8 @@ function createEngine(
     ...(appraise ? { appraise } : {}),
   });
   metrics.watch(engine);
+  // Assembled once, now: the first measurement list does not wait for it.
+  imaKernel();
   return engine;
 }
 

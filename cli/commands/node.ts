@@ -36,6 +36,10 @@ export function nodeCommands(program: Command, context: Context): void {
     .description('the boot logs of its last pass: events, and what of them is proven')
     .action((name: string) => boot(context(), name));
   node
+    .command('exposure <node>')
+    .description('what it holds until when: certificate, agent in SPIRE, and what hangs on that')
+    .action((name: string) => exposure(context(), name));
+  node
     .command('approve <node>')
     .description('admit a node that waits for a person')
     .requiredOption('--group <group>', 'group it belongs to')
@@ -173,6 +177,43 @@ async function boot(context: CommandContext, name: string): Promise<void> {
       ...problems.map((problem) => `a log that cannot be read: ${shown(problem)}`),
     ].join('\n\n'),
   );
+}
+
+interface Exposure {
+  readonly certificateExpiresAt: string | null;
+  readonly spire: readonly {
+    readonly server: string;
+    readonly agentId: string;
+    readonly agent: { readonly banned: boolean; readonly svidExpiresAt: string } | null;
+    readonly entries: readonly { readonly spiffeId: string; readonly svidTtlSeconds: number }[];
+    readonly error: string | null;
+  }[];
+}
+
+async function exposure(context: CommandContext, name: string): Promise<void> {
+  const api = await context.api();
+  const found = await api.get<Exposure>('issuer', `/v1/nodes/${await api.nodeId(name)}/exposure`);
+  const until = (at: string) => `until ${at} (${relative(at, context.now())})`;
+  show(context, found, ({ certificateExpiresAt, spire }) =>
+    renderFields([
+      ['certificate', certificateExpiresAt === null ? 'none' : until(certificateExpiresAt)],
+      ...spire.flatMap(({ server, agent, agentId, entries, error }) => [
+        ['SPIRE', shown(server)] as const,
+        ['agent', shown(agentId)] as const,
+        ['state', error ? shown(error) : agent ? (agent.banned ? 'banned' : 'active') : 'not known'] as const,
+        ['agent SVID', agent ? until(agent.svidExpiresAt) : undefined] as const,
+        [
+          'workloads',
+          entries.map((one) => `${shown(one.spiffeId)}, SVIDs of ${ttl(one.svidTtlSeconds)}`).join('\n') ||
+            'none',
+        ] as const,
+      ]),
+    ]),
+  );
+}
+
+function ttl(seconds: number): string {
+  return seconds === 0 ? "the server's default lifetime" : `${seconds} s`;
 }
 
 function renderVerdicts(rows: readonly VerdictRecord[]): string {

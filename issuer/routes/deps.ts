@@ -5,6 +5,7 @@ import type { IssuerConfig } from '../config.ts';
 import type { CrlStore } from '../crl/publisher.ts';
 import type { IssueStore } from '../domain/ports.ts';
 import type { Authorities } from '../signer/authorities.ts';
+import type { SpirePlace } from '../spire/places.ts';
 import type { ChallengeStore } from '../store/challenges.ts';
 
 /** What the issuer's routes work with. */
@@ -19,6 +20,7 @@ export interface RoutesDeps {
   readonly crls: CrlStore;
   readonly metrics: IssuerMetrics;
   readonly randomBytes: RandomBytes;
+  readonly spire: readonly SpirePlace[];
 }
 
 export interface IssuerMetrics {

@@ -89,6 +89,16 @@ test('a node attests in SPIRE while it passes, is banned when it fails, and stay
   await tamper(node);
   await world.untilState(id, 'banned');
   await until('the agent is banned in SPIRE', async () => (await agentOf(path))?.banned === true, 5_000);
+  expect(await world.api.get('issuer', `/v1/nodes/${id}/exposure`)).toMatchObject({
+    certificateExpiresAt: expect.any(String),
+    spire: [
+      {
+        ...{ server: 'test', agentId: `spiffe://${TRUST_DOMAIN}${path}`, error: null },
+        agent: { banned: true, svidExpiresAt: expect.any(String) },
+        entries: [{ spiffeId: WORKLOAD, svidTtlSeconds: 60 }],
+      },
+    ],
+  });
   expect(await agent.ended).toBe(1);
   expect(await agent.log()).toContain('Agent is banned');
   expect(await saysSvid(agent, 'after')).toBeUndefined();

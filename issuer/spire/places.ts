@@ -1,0 +1,40 @@
+import { resolve } from 'node:path';
+import type { SpireAddress } from '../../platform/spire/connection.ts';
+import { SpireServer } from '../../platform/spire/server.ts';
+import type { SpireConfig } from '../config.ts';
+
+/** A SPIRE server, and the groups whose nodes attest there. */
+export interface SpirePlace {
+  readonly server: Pick<SpireServer, 'name' | 'trustDomain' | 'ban' | 'forget' | 'agent' | 'entries'>;
+  /** Absent: every node. */
+  readonly groups: ReadonlySet<string> | undefined;
+}
+
+/** The servers of a configuration. @param directory what its paths are relative to */
+export function openPlaces(
+  spire: readonly SpireConfig[],
+  ours: string,
+  directory: string,
+): readonly SpirePlace[] {
+  return spire.map(({ name, trustDomain = ours, at, groups }) => ({
+    server: new SpireServer({ name, trustDomain, at: absolute(directory, at) }),
+    groups,
+  }));
+}
+
+/** Where the nodes of a group attest. */
+export function placesOf(places: readonly SpirePlace[], group: string | null): readonly SpirePlace[] {
+  return places.filter(({ groups }) => groups === undefined || (group !== null && groups.has(group)));
+}
+
+/** The path of a node's agent: what the template of `assay spire snippet` makes of the issuer's name. */
+export function agentPath(nodeId: string): string {
+  return `/spire/agent/x509pop/${nodeId}`;
+}
+
+function absolute(directory: string, at: SpireAddress): SpireAddress {
+  const from = (file: string) => resolve(directory, file);
+  if ('socket' in at) return { socket: from(at.socket) };
+  const { certificate, key, bundle } = at.svid;
+  return { ...at, svid: { certificate: from(certificate), key: from(key), bundle: from(bundle) } };
+}
