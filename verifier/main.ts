@@ -22,7 +22,7 @@ import { PollingEngine } from './polling/engine.ts';
 import { logKeeper } from './polling/log-keeper.ts';
 import { type PolicyBook, policyBook } from './polling/policy-book.ts';
 import { repeat } from './repeat.ts';
-import { keepBootLog, touchBootLogs } from './store/boot-logs.ts';
+import { keepBootLog, touchBootLog } from './store/boot-logs.ts';
 import { POLICY_CHANNEL } from './store/policies.ts';
 import { assayPull } from './transport/assay-pull.ts';
 import { evidenceSource } from './transport/evidence-source.ts';
@@ -124,7 +124,7 @@ function createEngine(
     source: evidenceSource({ assay: assayPull(pull), keylime: keylimePull(pull) }),
     keepLogs: logKeeper({
       keep: (sha256, bytes) => keepBootLog(database.db, sha256, bytes),
-      touch: (sha256) => touchBootLogs(database.db, sha256),
+      touch: (sha256) => touchBootLog(database.db, sha256),
       now: monotonicNow,
       onFault: (error) => logger.error({ err: error }, 'a boot log could not be kept'),
     }),

@@ -117,7 +117,7 @@ async function askOnce(options: PollerOptions, asked: Asked, known: Known): Prom
   const knowledge = { ...options.policies.knowledge(), boots: assigned.boots };
   const proof = { quote, boot: shown.boot, ...(shown.ima ? { ima: shown.ima } : {}) };
   const verdict = (options.appraise ?? appraise)(policy, proof, history, knowledge);
-  const boot = await keptLogs(options, shown.boot);
+  const boot = await keptLogs(options, node.record.id, shown.boot);
   const evidence = storedEvidence(answer.quote, request, node.record.akPublic, {
     ...(answer.ima ? { ima: answer.ima } : {}),
     ...(boot ? { boot } : {}),
@@ -140,9 +140,13 @@ function requestOf({ node, identity, assigned }: Asked, nonce: string, known: Kn
 }
 
 /** Evidence names only logs that are kept. */
-async function keptLogs({ keepLogs }: PollerOptions, boot: BootEvidence): Promise<KnownLogs | undefined> {
+async function keptLogs(
+  { keepLogs }: PollerOptions,
+  nodeId: string,
+  boot: BootEvidence,
+): Promise<KnownLogs | undefined> {
   const logs = [boot.firmware, boot.userspace].filter((log) => log !== undefined);
-  return logs.length > 0 && (await keepLogs(logs)) ? knownLogs(boot) : undefined;
+  return logs.length > 0 && (await keepLogs(nodeId, logs)) ? knownLogs(boot) : undefined;
 }
 
 const OF_PARTS = new Set(['ima.prefix', 'ima.bytes', 'log.again']);

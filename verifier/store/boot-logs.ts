@@ -16,8 +16,8 @@ export async function keepBootLog(db: Queries, sha256: string, bytes: Uint8Array
     .onConflictDoUpdate({ target: bootLog.sha256, set: { seenAt: sql`now()` } });
 }
 
-/** Says that logs are still shown. @returns those that are kept */
-export async function touchBootLogs(db: Queries, sha256: string): Promise<boolean> {
+/** Says that a log is still shown. @returns whether it is kept */
+export async function touchBootLog(db: Queries, sha256: string): Promise<boolean> {
   const rows = await db
     .update(bootLog)
     .set({ seenAt: sql`now()` })

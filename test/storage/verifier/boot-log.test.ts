@@ -99,6 +99,16 @@ describe('a log that is known', () => {
     expect((await lab.trust(id)).rules).toEqual(['boot.command-line', 'boot.command-line']);
   });
 
+  test('api.limits: a node that sends another log each time fills nothing', async () => {
+    const { agent, id } = await scene('assay', 'sb-clean-1', BASELINE);
+    for (let round = 0; round < 25; round += 1) {
+      agent.boot = Buffer.concat([logOf('sb-clean-1'), Buffer.alloc(round)]);
+      expect((await lab.attest(id))?.outcome).toBe('pass');
+    }
+    const { rows } = await database().pool.query('SELECT count(*)::int AS logs FROM boot_log');
+    expect(rows).toEqual([{ logs: 20 }]);
+  });
+
   test('is deleted when no evidence can name it any more', async () => {
     const { id } = await scene('assay', 'sb-clean-1');
     await lab.attest(id);
