@@ -7,6 +7,7 @@ import { renderTable, shown } from '../output/table.ts';
 import { policyDiffCommand } from './policy-diff.ts';
 import { policyLintCommand } from './policy-lint.ts';
 import { policySignCommands } from './policy-sign.ts';
+import { policyTestCommand } from './policy-test.ts';
 
 type Context = () => CommandContext;
 
@@ -60,6 +61,7 @@ export function policyCommands(program: Command, context: Context): void {
     .option('--output <file>', 'default: standard output')
     .action(async (options: DraftOptions) => draft(context(), options));
   policyLintCommand(policy, context);
+  policyTestCommand(policy, context);
   policyDiffCommand(policy, context);
   policySignCommands(policy, context);
 }
