@@ -3,6 +3,7 @@ import { loadOptionsDigest } from '../../core/eventlog/index.ts';
 import type { Finding } from '../../core/finding.ts';
 import type { BootPolicy, CommandLineRule } from './boot-rules.ts';
 import { bootFinding, eventFinding, quoted } from './finding.ts';
+import { kernelWords } from './kernel-words.ts';
 import type { MeasuredBoot, MeasuredEvent } from './measured.ts';
 
 const GRUB_TEXT_PCR = 8;
@@ -82,13 +83,13 @@ function evaluateLine(
     ];
   if (anyOf.length > 0 && !anyOf.includes(text))
     return [tell(`starts a kernel with ${quoted(text)}, which boot.command-line.any-of does not name`)];
-  const words = text.split(/\s+/).filter((word) => word !== '');
+  const { parameters, any } = kernelWords(text);
   return [
     ...require
-      .filter((glob) => !words.some((word) => glob.matches(word)))
+      .filter((glob) => !parameters.some((word) => glob.matches(word)))
       .map((glob) => tell(`starts a kernel without ${quoted(glob.text)}, which the policy requires`)),
     ...forbid.flatMap((glob) => {
-      const word = words.find((one) => glob.matches(one));
+      const word = any.find((one) => glob.matches(one));
       return word === undefined
         ? []
         : [tell(`starts a kernel with ${quoted(word)}, which the policy forbids (${glob.text})`)];

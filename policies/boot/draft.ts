@@ -41,7 +41,8 @@ export function draftBoot(input: BootDraftInput): Section {
   if (strange.length > 0) {
     throw new RangeError(`the boot log of the node does not explain PCR ${strange.join(', ')}`);
   }
-  const roms = splitEvents(boot, 2).before.filter(({ content }) => content.kind !== 'text');
+  const { before, after } = splitEvents(boot, 2);
+  const roms = [...before, ...after].filter(({ content }) => content.kind !== 'text');
   const images = bootApplications(boot);
   const common = {
     profile,

@@ -50,8 +50,9 @@ function evaluateCode({ firmware, firmwareVersions: wanted }: BootPolicy, boot: 
 }
 
 function evaluateOptionRoms({ optionRoms }: BootPolicy, boot: MeasuredBoot): Finding[] {
-  return splitEvents(boot, OPTION_ROM_PCR)
-    .before.filter(({ content }) => !(content.kind === 'text' && content.verified))
+  const { before, after } = splitEvents(boot, OPTION_ROM_PCR);
+  return [...before, ...after]
+    .filter(({ content }) => !(content.kind === 'text' && content.verified))
     .filter(({ digest }) => !isAllowed(optionRoms, digest, boot.bank))
     .map((event) =>
       eventFinding(

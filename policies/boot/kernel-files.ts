@@ -12,6 +12,8 @@ const OVERRIDE_PCRS = [12, 13];
 export function evaluateFiles({ files: rule, profile }: BootPolicy, boot: MeasuredBoot): Finding[] {
   if (rule === 'any' || profile === 'bios') return [];
   const events = boot.events(FILES_PCR);
+  // A loader or a kernel that measures nothing there would load any file.
+  if (events.length === 0 && boot.explained.get(FILES_PCR)?.status !== 'unexplained') return [NO_FILES];
   return (profile === 'shim-grub' ? events : events.slice(1))
     .filter(({ digest }) => !isAllowed(rule, digest, boot.bank))
     .map((event) =>
@@ -23,6 +25,12 @@ export function evaluateFiles({ files: rule, profile }: BootPolicy, boot: Measur
       ),
     );
 }
+
+const NO_FILES: Finding = {
+  rule: 'boot.file',
+  pcr: FILES_PCR,
+  message: 'PCR 9 names no file: kernel and initrd were not measured',
+};
 
 /** A section of a unified kernel image. */
 export interface Section {

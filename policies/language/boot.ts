@@ -12,6 +12,7 @@ import type {
   SignatureMatch,
   WordGlob,
 } from '../boot/boot-rules.ts';
+import { parameterForm } from '../boot/kernel-words.ts';
 import type { BootSection } from './boot-schema.ts';
 
 type Path = readonly (string | number)[];
@@ -177,13 +178,14 @@ function compileCommandLine(section: BootSection, tell: Tell) {
   return { anyOf, require: require.map(compileWord), forbid: forbid.map(compileWord) };
 }
 
-/** A word in which `*` is any characters; time is linear for each star. */
+/** A word in which `*` is any characters, its name as Linux takes it; time is linear for each star. */
 function compileWord(text: string): WordGlob {
-  const [first = '', ...rest] = text.split('*');
+  const [first = '', ...rest] = parameterForm(text).split('*');
   const last = rest.pop();
   return {
     text,
-    matches(word) {
+    matches(given) {
+      const word = parameterForm(given);
       if (last === undefined) return word === first;
       if (!word.startsWith(first)) return false;
       let at = first.length;

@@ -181,7 +181,7 @@ describe('grammar', () => {
   });
 });
 
-describe('Secure Boot', () => {
+describe('boot.rules: Secure Boot', () => {
   test('boot.secure-boot: off, however often it is said to be on later', () => {
     const off = measuring(GRUB, replace(3, secureBoot(false)));
     expect(judge(rules({ 'secure-boot': 'required' }), off).findings).toMatchObject([
@@ -277,7 +277,7 @@ describe('Secure Boot', () => {
   });
 });
 
-describe('what ran', () => {
+describe('boot.rules: what ran', () => {
   const IMAGES = [
     '80a66d53a945d2286fcadd780fae1c225aa732079cd67b5225dc78aaab4e2ff8',
     'a68f6d71ebddaa19751ff8d729f67d11b0df8e4c49400c3e7e90de16119e1265',
@@ -345,6 +345,18 @@ describe('what ran', () => {
     );
   });
 
+  test('boot.file: a boot that measured none', () => {
+    const none = measuring(GRUB, (events) => events.filter(({ pcr }) => pcr !== 9));
+    expect(judge(rules({ files: `{ allow: ['${OTHER}'] }` }), none).findings).toMatchObject([
+      { rule: 'boot.file', pcr: 9, message: expect.stringContaining('names no file') },
+    ]);
+  });
+
+  test('boot.option-rom: code of a device that is loaded late counts as well', () => {
+    const late = measuring(GRUB, append(opaque(2, EV.EFI_BOOT_SERVICES_DRIVER)));
+    expect(rulesOf(judge(rules({ 'option-roms': 'none' }), late))).toEqual(['boot.option-rom']);
+  });
+
   test('boot.section, boot.override: parts of a unified kernel image, and what is added to it', () => {
     const uki = (more: string) =>
       policy(`{ profile: uki, applications: any, command-line: any, option-roms: any${more} }`);
@@ -365,7 +377,7 @@ describe('what ran', () => {
   });
 });
 
-describe('command line', () => {
+describe('boot.rules: command line', () => {
   const line =
     'console=ttyS0 loglevel=6 panic=-1 random.trust_cpu=on tpm_tis.interrupts=0 ima_policy=tcb ima_hash=sha256 ima_template=ima-ng';
   const wanted = (rule: string) => rules({ 'command-line': rule });
@@ -396,6 +408,21 @@ describe('command line', () => {
     expect(rulesOf(judge(wanted("{ forbid: ['init=*'] }"), measuring(GRUB, append(renamed))))).toEqual([
       'boot.command-line',
     ]);
+  });
+
+  test.each([
+    ["{ forbid: ['init=*'] }", '"init=/bin/sh"'],
+    ["{ forbid: ['init=*'] }", 'note="x init=/bin/sh"'],
+    ["{ forbid: ['ima_appraise=off'] }", 'ima-appraise=off'],
+    ["{ require: ['lockdown=integrity'] }", 'note="x lockdown=integrity"'],
+    ["{ require: ['lockdown=integrity'] }", '-- lockdown=integrity'],
+  ])('boot.command-line: %s is not got around by %s', (rule, words) => {
+    const lines = ['quiet lockdown=integrity', words].map((line) => grub(`linux /vmlinuz ${line}`));
+    const { findings } = judge(wanted(rule), measuring(GRUB, append(...lines)));
+    const about = (line: string) =>
+      findings.filter(({ message }) => message.includes(`linux /vmlinuz ${line}`));
+    expect(about('quiet')).toEqual([]);
+    expect(about(words)).toMatchObject([{ rule: 'boot.command-line', pcr: 8 }]);
   });
 
   test('boot.command-line: none was measured', () => {
