@@ -1,6 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { isMissing } from '../files.ts';
+import { openIfThere } from '../files.ts';
 
 /** Where a verifier goes on in the kernel's list: behind an entry, which ends at a byte. */
 export interface ImaPosition {
@@ -20,14 +20,8 @@ const CHUNK_BYTES = 256 * 1024;
 
 /** Opens `binary_runtime_measurements`; nothing where the kernel has none. */
 export async function openImaList(path: string | null, wanted: ImaPosition): Promise<OpenedList | undefined> {
-  if (path === null) return undefined;
-  let file: FileHandle;
-  try {
-    file = await open(path, 'r');
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const file = path === null ? undefined : await openIfThere(path);
+  if (!file) return undefined;
   const from = (await reaches(file, wanted.offset)) ? wanted : BEGINNING;
   return {
     from,
@@ -38,6 +32,11 @@ export async function openImaList(path: string | null, wanted: ImaPosition): Pro
 // A file of securityfs has no size: only reading tells how long it is.
 async function reaches(file: FileHandle, offset: number): Promise<boolean> {
   if (offset === 0) return true;
-  const { bytesRead } = await file.read(Buffer.alloc(1), 0, 1, offset - 1);
-  return bytesRead === 1;
+  try {
+    const { bytesRead } = await file.read(Buffer.alloc(1), 0, 1, offset - 1);
+    return bytesRead === 1;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }

@@ -1,6 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { AssayError } from '../../core/errors.ts';
-import { isMissing } from '../files.ts';
+import { openIfThere } from '../files.ts';
 
 export interface LogPaths {
   /** Binary event log of the firmware; null to send none. */
@@ -51,13 +51,8 @@ function startOfLine(bytes: Buffer, line: number): number | undefined {
 }
 
 async function readWhole(path: string, maxBytes: number): Promise<Buffer | undefined> {
-  let file: FileHandle;
-  try {
-    file = await open(path, 'r');
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const file = await openIfThere(path);
+  if (!file) return undefined;
   try {
     return await readBounded(file, path, maxBytes);
   } finally {
