@@ -1,15 +1,13 @@
-import { ParseError } from '../../core/errors.ts';
-import type { Finding } from '../../core/finding.ts';
-import { parseTpmsAttest, type TpmsAttest } from '../../core/tpm/attest.ts';
-import { checkAttestationKey } from '../../core/tpm/attestation-key.ts';
-import type { HashName } from '../../core/tpm/constants.ts';
-import type { PcrBanks } from '../../core/tpm/pcr-selection.ts';
-import type { TpmtPublic } from '../../core/tpm/public.ts';
-import { appraiseQuote, type QuoteAppraisal } from '../../core/tpm/quote.ts';
-import { appraise, type Evidence, type Knowledge, type NodeHistory } from '../appraise.ts';
-import type { Policy } from '../policy.ts';
-import { type ExpectedChannel, evaluateChannel } from '../rules/channel.ts';
-import type { Verdict } from '../verdict.ts';
+import { ParseError } from '../core/errors.ts';
+import type { Finding } from '../core/finding.ts';
+import { parseTpmsAttest, type TpmsAttest } from '../core/tpm/attest.ts';
+import { checkAttestationKey } from '../core/tpm/attestation-key.ts';
+import type { PcrBanks } from '../core/tpm/pcr-selection.ts';
+import type { TpmtPublic } from '../core/tpm/public.ts';
+import { appraiseQuote, type QuoteAppraisal } from '../core/tpm/quote.ts';
+import { appraise, type Evidence, type Knowledge, type NodeHistory } from './appraise.ts';
+import type { Policy } from './policy.ts';
+import type { Verdict } from './verdict.ts';
 
 /** Evidence that was kept, of a quote that was made before and for somebody else's question. */
 export interface KeptEvidence extends Pick<Evidence, 'boot' | 'ima'> {
@@ -21,10 +19,6 @@ export interface KeptEvidence extends Pick<Evidence, 'boot' | 'ima'> {
   readonly pcrValues: PcrBanks;
   /** What was asked with; absent where nobody knows, and then the quote may be of any time. */
   readonly nonce?: Uint8Array | undefined;
-  /** What was asked for, where it is known: then nothing else may be quoted. */
-  readonly asked?: { readonly bank: HashName; readonly pcrs: readonly number[] } | undefined;
-  /** What PCR 16 had to be. */
-  readonly channel?: ExpectedChannel | undefined;
 }
 
 /** A verdict that was reached away from the node. */
@@ -52,7 +46,7 @@ export function appraiseOffline(
 }
 
 function quoteOf(policy: Policy, evidence: KeptEvidence): QuoteAppraisal {
-  const { akPublic, attest, signature, pcrValues, asked, channel } = evidence;
+  const { akPublic, attest, signature, pcrValues } = evidence;
   const parsed = parseOrNothing(attest);
   const nonce = evidence.nonce ?? parsed?.extraData;
   const { bank } = policy.pcrs;
@@ -66,7 +60,7 @@ function quoteOf(policy: Policy, evidence: KeptEvidence): QuoteAppraisal {
   const appraisal = appraiseQuote({
     ...{ akPublic, attest, signature, pcrValues },
     nonce: nonce && nonce.length > 0 ? nonce : NO_NONCE,
-    selection: selectionOf(policy, parsed, asked),
+    selection: selectionOf(policy, parsed),
   });
   if (!appraisal.ok) {
     const isNew = ({ rule }: Finding) => !findings.some((known) => known.rule === rule);
@@ -77,21 +71,15 @@ function quoteOf(policy: Policy, evidence: KeptEvidence): QuoteAppraisal {
     const message = `the policy judges PCRs ${missing.join(',')} of bank ${bank}, and they are not quoted`;
     findings.push({ rule: 'quote.selection', message });
   }
-  if (channel) findings.push(...evaluateChannel(appraisal.quote.pcrs, channel));
   return findings.length > 0 ? { ok: false, findings } : appraisal;
 }
 
 /** Never the `extraData` of a quote that is accepted: the finding stands before. */
 const NO_NONCE = Uint8Array.of(0);
 
-/** What is quoted counts as asked for, unless it is known what was. */
-function selectionOf(
-  { pcrs: { bank, selection } }: Policy,
-  attest: TpmsAttest | undefined,
-  asked: KeptEvidence['asked'],
-) {
-  if (asked?.bank === bank) return asked;
-  if (asked || attest?.attested.type !== 'quote') return { bank, pcrs: selection };
+/** What is quoted counts as asked for: nobody knows what was. */
+function selectionOf({ pcrs: { bank, selection } }: Policy, attest: TpmsAttest | undefined) {
+  if (attest?.attested.type !== 'quote') return { bank, pcrs: selection };
   const quoted = attest.attested.pcrSelect;
   const own = quoted.find(({ hash }) => hash === bank)?.pcrs ?? [];
   const alsoBanks = quoted.flatMap(({ hash, pcrs }) => (hash !== bank && pcrs.length > 0 ? [hash] : []));

@@ -1,14 +1,15 @@
 import type { Command } from 'commander';
 import { AssayError } from '../../core/errors.ts';
 import { setsOf } from '../../policies/appraise.ts';
+import { appraiseOffline, type OfflineVerdict } from '../../policies/appraise-offline.ts';
 import { parsePolicy } from '../../policies/language/parse.ts';
 import { openPolicy } from '../../policies/language/signed.ts';
-import { appraiseOffline, type OfflineVerdict } from '../../policies/offline/appraise-offline.ts';
 import { type CommandContext, show } from '../context.ts';
 import { readSet } from '../digests/read-set.ts';
 import { readEvidenceDirectory } from '../evidence-files/directory.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readTextFile } from '../files.ts';
+import { shownReason } from '../output/table.ts';
 
 interface AppraiseOptions {
   readonly policy: string;
@@ -49,10 +50,9 @@ function report(policy: string, { verdict, limits }: OfflineVerdict) {
   return { policy, outcome: verdict.outcome, reasons: verdict.findings, ...claims, limits };
 }
 
-/** What a node chose stands escaped in a reason already. */
 function render({ policy, outcome, reasons, limits }: ReturnType<typeof report>): string {
   const title = `${outcome} under policy ${policy}`;
-  const found = reasons.map(({ rule, message }) => `  ${rule}: ${message}`);
+  const found = reasons.map((reason) => `  ${shownReason(reason)}`);
   const rest = limits.map((limit) => `  note: ${limit}`);
   return [title, ...found, ...rest].join('\n');
 }

@@ -5,7 +5,7 @@ import type { NodeDetail, NodeSummary, VerdictRecord } from '../../core/messages
 import { type CommandContext, show } from '../context.ts';
 import { renderEventLog } from '../inspect/render-event-log.ts';
 import { relative, styleOutcome, styleState } from '../output/style.ts';
-import { renderFields, renderTable, shown } from '../output/table.ts';
+import { renderFields, renderTable, shown, shownReason } from '../output/table.ts';
 
 type Context = () => CommandContext;
 
@@ -91,7 +91,7 @@ function why(row: NodeSummary): string {
   if (row.state === 'pending') return shown(row.admission);
   const [first, ...more] = row.reasons;
   if (!first) return '';
-  return shown(`${first.rule}: ${first.message}`) + (more.length > 0 ? ` (+${more.length})` : '');
+  return shownReason(first) + (more.length > 0 ? ` (+${more.length})` : '');
 }
 
 async function showNode(context: CommandContext, name: string): Promise<void> {
@@ -113,10 +113,7 @@ function renderNode(node: NodeDetail, now: Date): string {
       node.trustedUntil ? `until ${node.trustedUntil} (${relative(node.trustedUntil, now)})` : 'no',
     ],
     ['verdict', `${styleOutcome(node.outcome)} ${relative(node.judgedAt, now)}`],
-    [
-      'reasons',
-      node.reasons.map((reason) => shown(`${reason.rule}: ${reason.message}`)).join('\n') || undefined,
-    ],
+    ['reasons', node.reasons.map((reason) => shownReason(reason)).join('\n') || undefined],
     ['policy', shown(node.policy)],
     ['passes', String(node.passes)],
     ['epoch', String(node.epoch)],
@@ -137,7 +134,7 @@ function renderNode(node: NodeDetail, now: Date): string {
         : 'none',
     ],
     ['ek faults', ek && ek.faults.length > 0 ? ek.faults.join(', ') : undefined],
-    ['notes', node.notes.map((note) => shown(`${note.rule}: ${note.message}`)).join('\n') || undefined],
+    ['notes', node.notes.map((note) => shownReason(note)).join('\n') || undefined],
     ['record', `version ${node.version}, enrolled ${node.enrolledAt}`],
     [
       'changed by',
@@ -225,7 +222,7 @@ function renderVerdicts(rows: readonly VerdictRecord[]): string {
       { title: 'POLICY', value: (row) => shown(row.policy) },
       {
         title: 'REASONS',
-        value: (row) => row.reasons.map((reason) => shown(`${reason.rule}: ${reason.message}`)).join('; '),
+        value: (row) => row.reasons.map((reason) => shownReason(reason)).join('; '),
       },
     ],
     rows,
@@ -283,10 +280,7 @@ async function attest(context: CommandContext, name: string): Promise<void> {
     `/v1/nodes/${id}/attest`,
   );
   show(context, verdict, (value) =>
-    [
-      styleOutcome(value.outcome),
-      ...value.reasons.map((reason) => `  ${shown(`${reason.rule}: ${reason.message}`)}`),
-    ].join('\n'),
+    [styleOutcome(value.outcome), ...value.reasons.map((reason) => `  ${shownReason(reason)}`)].join('\n'),
   );
   if (verdict.outcome !== 'pass') process.exitCode = 1;
 }

@@ -2,16 +2,16 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import Type, { type Static } from 'typebox';
 import { parseYaml } from '../../core/document.ts';
+import { appraiseOffline } from '../../policies/appraise-offline.ts';
 import { parsePolicy } from '../../policies/language/parse.ts';
 import { openPolicy } from '../../policies/language/signed.ts';
-import { appraiseOffline } from '../../policies/offline/appraise-offline.ts';
 import type { Verdict } from '../../policies/verdict.ts';
 import { type CommandContext, show } from '../context.ts';
 import { readSet } from '../digests/read-set.ts';
 import { readEvidenceDirectory } from '../evidence-files/directory.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readTextFile } from '../files.ts';
-import { shown } from '../output/table.ts';
+import { shown, shownReason } from '../output/table.ts';
 
 const closed = { additionalProperties: false } as const;
 const Case = Type.Object(
@@ -99,6 +99,6 @@ function differences({ expected, found, missing, unexpected }: CaseResult): stri
   return [
     ...(expected === found ? [] : [`  # verdict: expected ${expected}, found ${found}`]),
     ...missing.map((rule) => `  # - ${shown(rule)}: expected, and did not fail`),
-    ...unexpected.map(({ rule, message }) => `  # + ${rule}: ${shown(message)}`),
+    ...unexpected.map((reason) => `  # + ${shownReason(reason)}`),
   ];
 }

@@ -3,7 +3,7 @@ import type { Finding } from '../../core/finding.ts';
 import { type CommandContext, show } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readTextFile } from '../files.ts';
-import { renderTable, shown } from '../output/table.ts';
+import { renderTable, shown, shownReason } from '../output/table.ts';
 
 type Context = () => CommandContext;
 
@@ -95,7 +95,7 @@ function renderCheck(answer: CheckAnswer): string {
   const faults = answer.faults.map((fault) => `  tolerated encoding fault: ${fault}`);
   if (answer.ok)
     return ['accepted', ...answer.path.map((subject) => `  ${shown(subject)}`), ...faults].join('\n');
-  const findings = answer.findings.map((finding) => `  ${shown(`${finding.rule}: ${finding.message}`)}`);
+  const findings = answer.findings.map((finding) => `  ${shownReason(finding)}`);
   return ['refused', ...findings, ...missing(answer), ...faults].join('\n');
 }
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { TrustEvent } from '../../core/messages/node.ts';
 import { type CommandContext, show } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { renderTable, shown } from '../output/table.ts';
+import { renderTable, shown, shownReason } from '../output/table.ts';
 
 type Context = () => CommandContext;
 
@@ -44,7 +44,7 @@ async function watch(context: CommandContext, name: string | undefined): Promise
 function renderEvent(event: TrustEvent): string {
   const reasons = Array.isArray(event.detail.reasons) ? event.detail.reasons : [];
   const text = reasons.map((reason: { rule?: unknown; message?: unknown }) =>
-    shown(`${reason.rule}: ${reason.message}`),
+    shownReason({ rule: String(reason.rule), message: String(reason.message) }),
   );
   return [`${event.at}  ${event.nodeId}  ${event.kind}`, ...text].join('  ');
 }

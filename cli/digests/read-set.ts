@@ -1,14 +1,14 @@
-import { readFile } from 'node:fs/promises';
 import { AssayError, ParseError } from '../../core/errors.ts';
 import { DigestSet } from '../../policies/digests/digest-set.ts';
+import { readBytes } from '../files.ts';
 
 /** A digest set that was written to a file. @throws {AssayError} `invalid-request` when it is none */
 export async function readSet(file: string): Promise<DigestSet> {
+  const bytes = await readBytes(file);
   try {
-    return DigestSet.parse(new Uint8Array(await readFile(file)));
+    return DigestSet.parse(bytes);
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    const what = cause instanceof ParseError ? `${file} is no digest set` : `cannot read ${file}`;
-    throw new AssayError('invalid-request', `${what}: ${message}`, { cause });
+    if (!(cause instanceof ParseError)) throw cause;
+    throw new AssayError('invalid-request', `${file} is no digest set: ${cause.message}`, { cause });
   }
 }

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { AssayError, ParseError } from '../../core/errors.ts';
 import { parsePcrBlob } from '../../core/messages/keylime/pcr-blob.ts';
 import { parseTpm2bPublic, parseTpmtPublic, type TpmtPublic } from '../../core/tpm/public.ts';
+import type { KeptEvidence } from '../../policies/appraise-offline.ts';
 import { sentLog } from '../../policies/boot/evaluate.ts';
-import type { KeptEvidence } from '../../policies/offline/appraise-offline.ts';
-import { readKeptList } from '../../policies/offline/read-ima.ts';
+import { readSentList } from '../../policies/rules/ima-list.ts';
 import { decodeBinary } from './decode.ts';
 
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -40,7 +40,7 @@ export async function readEvidenceDirectory(directory: string, quote = 'quote'):
       ...(firmware ? { firmware: sentLog(firmware) } : {}),
       ...(userspace ? { userspace: sentLog(userspace) } : {}),
     },
-    ...(ima ? { ima: readKeptList({ ...ima, firstEntry: 0 }) } : {}),
+    ...(ima ? { ima: readSentList({ ...ima, firstEntry: 0 }) } : {}),
   };
 }
 

@@ -43,6 +43,11 @@ export function shown(text: string | null | undefined, absent = '-'): string {
   return text === null || text === undefined || text === '' ? absent : printable(text);
 }
 
+/** A reason of a verdict. What a node chose is escaped in its message already: backslashes stay as they are. */
+export function shownReason({ rule, message }: { readonly rule: string; readonly message: string }): string {
+  return `${rule}: ${message}`.split('\\').map(printable).join('\\');
+}
+
 function pad(text: string, size: number, align: Align = 'left'): string {
   const fill = ' '.repeat(Math.max(0, size - width(text)));
   return align === 'left' ? text + fill : fill + text;

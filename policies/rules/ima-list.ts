@@ -1,17 +1,17 @@
 import { ParseError } from '../../core/errors.ts';
 import { parseImaAscii } from '../../core/ima/ascii.ts';
 import { parseImaList } from '../../core/ima/binary.ts';
-import type { BrokenList, ImaEvidence } from '../rules/ima.ts';
+import type { BrokenList, ImaEvidence } from './ima.ts';
 
 /** A part of a measurement list in one of the two forms that kernels show. */
-export interface KeptList {
+export interface SentList {
   readonly form: 'binary' | 'ascii';
   readonly bytes: Uint8Array;
   readonly firstEntry: number;
 }
 
 /** Parses a list; what does not parse is a finding (rule `ima.bytes`). */
-export function readKeptList({ form, bytes, firstEntry }: KeptList): ImaEvidence | BrokenList {
+export function readSentList({ form, bytes, firstEntry }: SentList): ImaEvidence | BrokenList {
   try {
     return { list: form === 'ascii' ? parseImaAscii(bytes) : parseImaList(bytes), firstEntry };
   } catch (error) {

@@ -1,12 +1,9 @@
 import { fromHex, toHex } from '../../core/bytes/encoding.ts';
-import { ParseError } from '../../core/errors.ts';
-import type { Finding } from '../../core/finding.ts';
-import { parseImaAscii } from '../../core/ima/ascii.ts';
-import { parseImaList } from '../../core/ima/binary.ts';
 import type { ImaState } from '../../core/ima/replay.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import type { PolicyBank } from '../../policies/policy.ts';
 import type { BrokenList, ImaEvidence } from '../../policies/rules/ima.ts';
+import { readSentList } from '../../policies/rules/ima-list.ts';
 import type { ListPosition, MeasurementList } from '../transport/evidence-source.ts';
 
 /** How much of a node's measurement list is proven and judged, as it is stored. */
@@ -63,18 +60,12 @@ export interface ShownList extends ImaEvidence {
  */
 export function readMeasurementList(sent: MeasurementList, known?: ListPosition): ShownList | BrokenList {
   const { firstEntry } = sent;
-  try {
-    if ('bytes' in sent) return { list: parseImaList(sent.bytes), firstEntry, offset: sent.offset };
-    const list = parseImaAscii(new Uint8Array(Buffer.from(sent.text, 'utf8')));
-    return { list, firstEntry, offset: firstEntry === known?.entries ? known.bytes : 0 };
-  } catch (error) {
-    if (!(error instanceof ParseError)) throw error;
-    const problem: Finding = {
-      rule: 'ima.bytes',
-      message: `the measurement list is broken: ${error.message}`,
-    };
-    return { problem };
-  }
+  const isBinary = 'bytes' in sent;
+  const bytes = isBinary ? sent.bytes : new Uint8Array(Buffer.from(sent.text, 'utf8'));
+  const read = readSentList({ form: isBinary ? 'binary' : 'ascii', bytes, firstEntry });
+  if ('problem' in read) return read;
+  const textOffset = firstEntry === known?.entries ? known.bytes : 0;
+  return { ...read, offset: isBinary ? sent.offset : textOffset };
 }
 
 function nameOf({ name, version }: JudgedBy): string {

@@ -1,16 +1,28 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { realBundle } from '../../policies/bundle/real.ts';
+import { parsePcrBlob } from '../../../../core/messages/keylime/pcr-blob.ts';
 import { assay } from './harness.ts';
 
 const EVIDENCE = fileURLToPath(new URL('../../../vectors/evidence/direct-clean-1', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'assay-policy-test-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-const GOOD = realBundle().policy.document;
+const { values } = parsePcrBlob(new Uint8Array(readFileSync(join(EVIDENCE, 'quote.pcrs'))));
+const GOOD = `assay: policy/v1
+name: real
+freshness: { interval: 30s, trust-for: 5m }
+reaction: ban
+pcrs:
+  bank: sha256
+  require: 0-9
+  values:
+    4:
+      any-of: ['${Buffer.from(values.get('sha256')?.get(4) ?? []).toString('hex')}']
+boot: { profile: direct-kernel, secure-boot: any, option-roms: any, applications: any, files: any, command-line: any }
+`;
 writeFileSync(join(directory, 'good.yaml'), GOOD);
 writeFileSync(
   join(directory, 'other.yaml'),

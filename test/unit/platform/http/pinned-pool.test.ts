@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
 import { createServer as createPlain, type Server as NetServer } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { PeerError, type PinnedPeer, PinnedPool } from '../../../../platform/http/pinned-pool.ts';
 import { createSelfSigned, type Identity } from './certificates.ts';
@@ -61,6 +62,15 @@ const refusal = (peer: PinnedPeer, options: Partial<typeof ASK> = {}) =>
     () => 'answered',
     (error: unknown) => (error instanceof PeerError ? error.reason : error),
   );
+
+test('bytes.nozip: an answer that is compressed stays as it came, whatever its headers say', async () => {
+  const packed = gzipSync('x'.repeat(100_000));
+  const server = await startAgent((_request, response) => {
+    response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': packed.length }).end(packed);
+  });
+  const { body } = await pool.request(peerOf(server), ASK);
+  expect(Buffer.compare(body, packed)).toBe(0);
+});
 
 test('the registered node answers, over one connection, with our certificate shown', async () => {
   const connections = new Set<unknown>();
