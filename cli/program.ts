@@ -12,6 +12,7 @@ import { inspectCommands } from './commands/inspect.ts';
 import { issueCommands } from './commands/issue.ts';
 import { nodeCommands } from './commands/node.ts';
 import { policyCommands } from './commands/policy.ts';
+import { resultCommands } from './commands/result.ts';
 import { serveCommand } from './commands/serve.ts';
 import { trustCommands } from './commands/trust.ts';
 import { watchCommands } from './commands/watch.ts';
@@ -77,6 +78,7 @@ function build(ports: ProgramPorts): { command: Command; close: () => Promise<vo
   enrolCommands(command, context);
   trustCommands(command, context);
   issueCommands(command, context);
+  resultCommands(command, context);
   watchCommands(command, context);
   tab(command, { completionCommandName: 'completion' });
   for (const sub of command.commands) sub.exitOverride();

@@ -92,6 +92,12 @@ export function setsOf({ boot, ima }: Policy): readonly string[] {
   return [...new Set([...(boot ? setsOfBoot(boot) : []), ...(ima?.allow ?? [])])];
 }
 
+/** What a policy judges besides register values: a boot log, a measurement list. */
+export function judgesOf({ boot, ima }: Pick<Policy, 'boot' | 'ima'>): ('boot' | 'files')[] {
+  const byLog = boot !== undefined && boot.profile !== 'no-log';
+  return [...(byLog ? (['boot'] as const) : []), ...(ima ? (['files'] as const) : [])];
+}
+
 /** A boot that was judged under this policy before is not judged again (rule `boot.always` needs no more). */
 function evaluateOnce(
   { pcrs, boot }: Policy,

@@ -10,6 +10,7 @@ import { draftRoutes } from './routes/draft.ts';
 import { eventRoutes } from './routes/events.ts';
 import { historyRoutes } from './routes/history.ts';
 import { policyRoutes } from './routes/policies.ts';
+import { resultRoutes } from './routes/result.ts';
 import { trustRoutes } from './routes/trust.ts';
 
 export type VerifierAppOptions = Pick<HttpServerOptions, 'tls' | 'logger' | 'publicRequestsPerMinute'>;
@@ -27,6 +28,7 @@ export async function createVerifierApp(options: VerifierAppOptions, deps: Route
     trustRoutes,
     historyRoutes,
     bootRoutes,
+    resultRoutes,
     eventRoutes,
   ]) {
     add(app, deps);

@@ -10,6 +10,7 @@ import { Lifecycle } from '../platform/lifecycle.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { JobQueue } from '../platform/queue/index.ts';
+import type { ResultSigner } from '../platform/results/signer.ts';
 import type { appraise } from '../policies/appraise.ts';
 import { createVerifierApp } from './app.ts';
 import { ATTEST_CHANNEL } from './attest-once.ts';
@@ -23,7 +24,7 @@ import { logKeeper } from './polling/log-keeper.ts';
 import { type PolicyBook, policyBook } from './polling/policy-book.ts';
 import { repeat } from './repeat.ts';
 import { keepBootLog, touchBootLog } from './store/boot-logs.ts';
-import { POLICY_CHANNEL } from './store/policies.ts';
+import { fillJudges, POLICY_CHANNEL } from './store/policies.ts';
 import { assayPull } from './transport/assay-pull.ts';
 import { evidenceSource } from './transport/evidence-source.ts';
 import { keylimePull } from './transport/keylime-pull.ts';
@@ -38,6 +39,8 @@ export interface VerifierDependencies {
   readonly metrics: Metrics;
   /** The certificate is also what agents accept the verifier by. */
   readonly tls: TlsMaterial;
+  /** Signs results; without it none is given out. */
+  readonly resultSigner?: ResultSigner | undefined;
   readonly randomBytes: RandomBytes;
   /** Milliseconds of a clock that never goes back: `performance.now`. */
   readonly monotonicNow?: () => number;
@@ -65,6 +68,7 @@ export async function startVerifier(deps: VerifierDependencies): Promise<Verifie
     const { certificate, key } = deps.tls;
     const pool = parts.own('agents', new PinnedPool({ certificate, key, dial: config.dial }));
     const policies = policyBook(database, logger, config.policySigners);
+    await fillJudges(database.db);
     await policies.refresh();
     const notify = (nodeId: string, epoch: number) =>
       enqueueNotice(deps.queue, { nodeId, epoch }).catch((error: unknown) => {
@@ -76,7 +80,11 @@ export async function startVerifier(deps: VerifierDependencies): Promise<Verifie
     const attestTimeoutMs = config.timeoutMs + ATTEST_SLACK_MS;
     const app = await createVerifierApp(
       { tls: deps.tls, logger },
-      { database, events, notify, attestTimeoutMs, logger, policySigners: config.policySigners },
+      {
+        ...{ database, events, notify, attestTimeoutMs, logger },
+        policySigners: config.policySigners,
+        resultSigner: deps.resultSigner,
+      },
       deps.metrics,
     );
     parts.own('http', app);

@@ -79,6 +79,7 @@ export function renderNodes(rows: readonly NodeSummary[], now: Date): string {
       { title: 'NAME', value: (row) => shown(row.assetName ?? row.alias) },
       { title: 'GROUP', value: (row) => shown(row.group) },
       { title: 'STATE', value: (row) => styleState(row.state) },
+      { title: 'TIER', value: (row) => row.tier },
       { title: 'TRUSTED', value: (row) => relative(row.trustedUntil, now) },
       { title: 'VERDICT', value: (row) => styleOutcome(row.outcome) },
       { title: 'WHY', value: why },
@@ -108,6 +109,7 @@ function renderNode(node: NodeDetail, now: Date): string {
     ['alias', shown(node.alias)],
     ['group', shown(node.group)],
     ['state', styleState(node.state)],
+    ['tier', `${node.tier}: ${node.tierReasons.map((reason) => shownReason(reason)).join('\n')}`],
     [
       'trusted',
       node.trustedUntil ? `until ${node.trustedUntil} (${relative(node.trustedUntil, now)})` : 'no',

@@ -12,7 +12,14 @@ import { type ConfigInput, renderClientProfile, renderConfig } from './config-te
 import { checkDomain, checkGroups, hostNames } from './input.ts';
 import { pemOf, writeKeyed } from './keyed-files.ts';
 import { type Layout, layoutOf } from './layout.ts';
-import { LIFETIME_DAYS, makeIssuingCa, makeServerCertificate, SERVICES, validFor } from './make.ts';
+import {
+  LIFETIME_DAYS,
+  makeIssuingCa,
+  makeResultsCertificate,
+  makeServerCertificate,
+  SERVICES,
+  validFor,
+} from './make.ts';
 
 export interface InitialiseOptions extends ConfigInput {
   readonly directory: string;
@@ -100,6 +107,7 @@ async function makeServicePki(layout: Layout, options: InitialiseOptions): Promi
     const made = await makeServerCertificate(ca, service, hostNames(options.hosts), { now, random });
     await writeKeyed(layout.service(service), made, { chain });
   }
+  await writeKeyed(layout.results, await makeResultsCertificate(ca, { now, random }));
   const admin = await issueClientCertificate({
     ca,
     commonName: 'admin',

@@ -14,6 +14,8 @@ export function layoutOf(directory: string) {
     serviceCa: pair(join(pki, 'service-ca')),
     nodeRoot: pair(join(pki, 'node-root')),
     service: (name: ServiceName) => pair(join(pki, name)),
+    /** The key by which the verifier signs results and evidence bundles. */
+    results: pair(join(pki, 'verifier-results')),
     issuing: (group: string) => pair(join(pki, `issuing-${group}`)),
     adminCredential: pair(join(admin, 'admin')),
     adminCa: join(admin, 'ca.crt'),

@@ -6,7 +6,7 @@ import type { ServiceName } from '../api.ts';
 import { checkGroups, type HostNames, hostNames } from './input.ts';
 import { readCa, readCertificate, writeKeyed } from './keyed-files.ts';
 import { layoutOf } from './layout.ts';
-import { makeIssuingCa, makeServerCertificate, SERVICES } from './make.ts';
+import { makeIssuingCa, makeResultsCertificate, makeServerCertificate, SERVICES } from './make.ts';
 
 export interface AddGroupOptions {
   readonly directory: string;
@@ -51,14 +51,14 @@ export interface RenewOptions {
 }
 
 export interface RenewedCertificate {
-  readonly service: ServiceName;
+  readonly service: ServiceName | 'verifier results';
   readonly certificate: string;
   readonly notAfter: Date;
 }
 
 /**
- * Makes new server certificates with new keys from the same service CA, so that every pin stays right. The services
- * read them when they start again.
+ * Makes new server certificates, and one for results, with new keys from the same service CA, so that every pin stays
+ * right. The services read them when they start again.
  *
  * @throws {AssayError} `invalid-config` when the service CA's key is not there or not fit
  */
@@ -66,17 +66,19 @@ export async function renewServerCertificates(options: RenewOptions): Promise<re
   const layout = layoutOf(resolve(options.directory));
   const ca = await readCa(layout.serviceCa, options.passphrase);
   const renewed: RenewedCertificate[] = [];
+  const now = options.clock();
+  const { random } = options;
   for (const service of SERVICES) {
     const files = layout.service(service);
     const names = options.hosts ? hostNames(options.hosts) : await namesOf(files.certificate, ca);
-    const made = await makeServerCertificate(ca, service, names, {
-      now: options.clock(),
-      random: options.random,
-    });
+    const made = await makeServerCertificate(ca, service, names, { now, random });
     await writeKeyed(files, made, { chain: [ca.certificate] });
     renewed.push({ service, certificate: files.certificate, notAfter: made.certificate.notAfter });
   }
-  return renewed;
+  const results = await makeResultsCertificate(ca, { now, random });
+  await writeKeyed(layout.results, results);
+  const { notAfter } = results.certificate;
+  return [...renewed, { service: 'verifier results', certificate: layout.results.certificate, notAfter }];
 }
 
 async function namesOf(file: string, ca: Awaited<ReturnType<typeof readCa>>): Promise<HostNames> {

@@ -1,7 +1,8 @@
 import type { KeyedCertificate, Validity } from '../../platform/pki/certify.ts';
 import { randomSerial, type SigningCa } from '../../platform/pki/keys.ts';
 import { createIssuingCa } from '../../platform/pki/node-ca.ts';
-import { issueServerCertificate } from '../../platform/pki/service-ca.ts';
+import { issueServerCertificate, issueSigningCertificate } from '../../platform/pki/service-ca.ts';
+import { RESULTS_URI } from '../../platform/results/signer.ts';
 import type { ServiceName } from '../api.ts';
 import type { HostNames } from './input.ts';
 
@@ -46,6 +47,20 @@ export function makeServerCertificate(
     commonName: `assay ${service}`,
     roleUri: `urn:assay:service:${service}`,
     serial: randomSerial(random),
+  });
+}
+
+/** The key by which the verifier signs results and evidence bundles. */
+export function makeResultsCertificate(
+  ca: SigningCa,
+  { now, random }: MakeContext,
+): Promise<KeyedCertificate> {
+  return issueSigningCertificate({
+    ca,
+    commonName: 'assay verifier results',
+    roleUri: RESULTS_URI,
+    serial: randomSerial(random),
+    ...validFor(LIFETIME_DAYS.server, now, ca.certificate.notAfter),
   });
 }
 

@@ -14,9 +14,12 @@ import type { Logger, LogLevel } from '../../platform/logging.ts';
 import { createMetrics, type Metrics } from '../../platform/metrics.ts';
 import { readKeyFile } from '../../platform/pki/key-file.ts';
 import { type JobQueue, openJobQueue } from '../../platform/queue/index.ts';
+import type { ResultSigner } from '../../platform/results/signer.ts';
 import { startRegistrar } from '../../registrar/main.ts';
 import { startVerifier } from '../../verifier/main.ts';
 import type { ServiceName } from '../api.ts';
+import { readCertificate } from '../init/keyed-files.ts';
+import { layoutOf } from '../init/layout.ts';
 import { ServeConfig } from './config.ts';
 import type { Served } from './names.ts';
 
@@ -109,7 +112,10 @@ const START: Readonly<Record<Served, Start>> = {
   },
   async verifier({ config, directory, database, queue, logger, metrics }) {
     const tls = await readTls(directory, 'verifier');
-    return startVerifier({ config: config.verifier, database, queue, logger, metrics, tls, randomBytes });
+    return startVerifier({
+      ...{ config: config.verifier, database, queue, logger, metrics, tls, randomBytes },
+      resultSigner: await readResultSigner(directory),
+    });
   },
   async issuer({ config, directory, database, logger, metrics, env }) {
     const passphrase = environmentSecret('ASSAY_PASSPHRASE', env);
@@ -133,6 +139,14 @@ async function readTls(directory: string, service: ServiceName): Promise<TlsMate
     key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
     clientCa: await readFile(join(pki, 'service-ca.crt'), 'utf8'),
   };
+}
+
+/** An installation of a release before has none, until its certificates are renewed. */
+async function readResultSigner(directory: string): Promise<ResultSigner | undefined> {
+  const { results } = layoutOf(directory);
+  if (!existsSync(results.key)) return undefined;
+  const privateKey = await readKeyFile(results.key);
+  return { privateKey, chain: [await readCertificate(results.certificate)] };
 }
 
 async function openConnection(

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { Tier } from '../result/tier.ts';
 import { Alias, Finding, Instant, NodeId, NodeState, Outcome, Sha256Hex } from './common.ts';
 
 const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -11,6 +12,7 @@ export const NodeSummary = Type.Object(
     assetName: Nullable(Type.String()),
     group: Nullable(Type.String()),
     state: NodeState,
+    tier: Tier,
     version: Type.Integer(),
     contact: Type.String({ description: 'host:port' }),
     admission: Type.String({ description: 'Why it was admitted, or what it waits for' }),
@@ -28,6 +30,7 @@ export type NodeSummary = Static<typeof NodeSummary>;
 export const NodeDetail = Type.Object(
   {
     ...NodeSummary.properties,
+    tierReasons: Type.Array(Finding, { description: 'Named rules that give the tier' }),
     ekSha256: Sha256Hex,
     ekCertificate: Nullable(
       Type.Object({

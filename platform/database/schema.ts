@@ -146,6 +146,7 @@ export const policy = pgTable(
     sha256: bytea('sha256').notNull(),
     createdBy: text('created_by').notNull(),
     createdAt: instant('created_at').notNull().defaultNow(),
+    judges: text('judges').$type<'boot' | 'files'>().array(),
   },
   (table) => [primaryKey({ columns: [table.name, table.version] })],
 );

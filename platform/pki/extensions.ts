@@ -27,7 +27,12 @@ import type { KeyUsage, NameConstraints } from '../../core/x509/extensions.ts';
 import type { GeneralName } from '../../core/x509/general-name.ts';
 import { distinguishedName, type NamePart } from './names.ts';
 
-export const USAGE = { SERVER_AUTH: '1.3.6.1.5.5.7.3.1', CLIENT_AUTH: '1.3.6.1.5.5.7.3.2' } as const;
+export const USAGE = {
+  SERVER_AUTH: '1.3.6.1.5.5.7.3.1',
+  CLIENT_AUTH: '1.3.6.1.5.5.7.3.2',
+  /** RFC 9336. */
+  DOCUMENT_SIGNING: '1.3.6.1.5.5.7.3.36',
+} as const;
 
 /** Names of an end entity, without regard to their order. */
 export interface AltNames {

@@ -55,6 +55,11 @@ export async function issueClientCertificate(options: ClientCertificateOptions):
   return issueEndEntity(options, { uris: [options.roleUri] }, [USAGE.CLIENT_AUTH]);
 }
 
+/** A certificate for a new key that signs documents of a service, and cannot be used in TLS. */
+export async function issueSigningCertificate(options: ClientCertificateOptions): Promise<KeyedCertificate> {
+  return issueEndEntity(options, { uris: [options.roleUri] }, [USAGE.DOCUMENT_SIGNING]);
+}
+
 async function issueEndEntity(
   options: Validity & { readonly ca: SigningCa; readonly commonName: string; readonly serial?: Uint8Array },
   names: AltNames,

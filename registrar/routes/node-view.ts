@@ -1,17 +1,21 @@
 import { printable, toHex } from '../../core/bytes/encoding.ts';
 import type { NodeDetail, NodeSummary } from '../../core/messages/node.ts';
+import { tierOf } from '../../core/result/tier.ts';
 import { parseTpm2bPublic, type TpmtPublic } from '../../core/tpm/public.ts';
+import { tierFacts } from '../../platform/tier-facts.ts';
 import { describeEkCertificate } from '../domain/ek-certificate.ts';
 import type { NodeRow } from '../store/node-queries.ts';
 
 /** A node as it stands in a list. */
-export function renderSummary({ record, state, trust }: NodeRow): NodeSummary {
+export function renderSummary(row: NodeRow): NodeSummary {
+  const { record, state, trust } = row;
   return {
     id: record.id,
     alias: record.alias,
     assetName: record.assetName === null ? null : printable(record.assetName),
     group: record.groupName,
     state,
+    tier: tierOf(tierFacts(row)).tier,
     version: record.version,
     contact: hostPort(record.contactHost, record.contactPort),
     admission: printable(record.admissionReason),
@@ -28,6 +32,7 @@ export function renderDetail(row: NodeRow): NodeDetail {
   const { record, trust } = row;
   return {
     ...renderSummary(row),
+    tierReasons: tierOf(tierFacts(row)).reasons.map((reason) => ({ ...reason })),
     ekSha256: toHex(record.ekSpkiSha256),
     ekCertificate: record.ekCertificate && describeEkCertificate(record.ekCertificate, record.ekPath),
     notes: record.ekNotes.map((note) => ({ ...note })),

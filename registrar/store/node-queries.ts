@@ -1,14 +1,11 @@
 import { and, asc, between, eq, gt, or, type SQL } from 'drizzle-orm';
 import type { Queries } from '../../platform/database/index.ts';
-import { type NodeState, node, nodeState, nodeTrust } from '../../platform/database/schema.ts';
+import { type NodeState, node, nodeState, nodeTrust, policy } from '../../platform/database/schema.ts';
+import type { TierRow } from '../../platform/tier-facts.ts';
 import type { NodeName } from '../domain/node-name.ts';
 
 /** A record, its derived state and, when the verifier has seen the node, what it thinks of it. */
-export interface NodeRow {
-  readonly record: typeof node.$inferSelect;
-  readonly state: NodeState;
-  readonly trust: typeof nodeTrust.$inferSelect | null;
-}
+export type NodeRow = TierRow;
 
 export interface NodeFilter {
   readonly state?: NodeState;
@@ -60,10 +57,11 @@ export async function listAdmittedAliases(db: Queries): Promise<string[]> {
 
 function select(db: Queries, condition: SQL | undefined, limit: number): Promise<NodeRow[]> {
   return db
-    .select({ record: node, state: nodeState.state, trust: nodeTrust })
+    .select({ record: node, state: nodeState.state, trust: nodeTrust, judges: policy.judges })
     .from(node)
     .innerJoin(nodeState, eq(nodeState.nodeId, node.id))
     .leftJoin(nodeTrust, eq(nodeTrust.nodeId, node.id))
+    .leftJoin(policy, and(eq(policy.name, nodeTrust.policyName), eq(policy.version, nodeTrust.policyVersion)))
     .where(condition)
     .orderBy(asc(node.id))
     .limit(limit);

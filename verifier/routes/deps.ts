@@ -1,5 +1,6 @@
 import type { Database } from '../../platform/database/index.ts';
 import type { Logger } from '../../platform/logging.ts';
+import type { ResultSigner } from '../../platform/results/signer.ts';
 import type { PolicySigners } from '../../policies/language/signed.ts';
 import type { EventFeed } from '../event-feed.ts';
 
@@ -13,4 +14,6 @@ export interface RoutesDeps {
   readonly attestTimeoutMs: number;
   readonly logger: Logger;
   readonly policySigners: PolicySigners;
+  /** Absent in an installation that has no key for it. */
+  readonly resultSigner?: ResultSigner | undefined;
 }

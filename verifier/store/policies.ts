@@ -1,10 +1,13 @@
 import { hash } from 'node:crypto';
-import { and, asc, desc, eq, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, isNull, sql } from 'drizzle-orm';
 import { equalBytes } from '../../core/bytes/encoding.ts';
 import { AssayError } from '../../core/errors.ts';
 import { appendAudit } from '../../platform/audit.ts';
 import type { Queries, Transaction } from '../../platform/database/index.ts';
 import { policy, policyAssignment } from '../../platform/database/schema.ts';
+import { judgesOf } from '../../policies/appraise.ts';
+import { parsePolicy } from '../../policies/language/parse.ts';
+import { openPolicy } from '../../policies/language/signed.ts';
 
 /** Every verifier listens here, and reads policies and assignments again. */
 export const POLICY_CHANNEL = 'assay_policy';
@@ -28,7 +31,11 @@ export async function readPolicy(
   return rows[0];
 }
 
-/** Keeps a document as the next version of its policy; the text that is the newest version already stays that. */
+/**
+ * Keeps a document as the next version of its policy; the text that is the newest version already stays that.
+ *
+ * @throws {AssayError} `invalid-policy`
+ */
 export async function addPolicy(
   tx: Transaction,
   { name, document }: { readonly name: string; readonly document: string },
@@ -39,11 +46,24 @@ export async function addPolicy(
   const newest = await readPolicy(tx, name);
   if (newest && equalBytes(newest.sha256, sha256)) return { name, version: newest.version };
   const version = (newest?.version ?? 0) + 1;
-  await tx.insert(policy).values({ name, version, document, sha256, createdBy: actor });
+  await tx.insert(policy).values({
+    ...{ name, version, document, sha256, createdBy: actor },
+    judges: judgesOf(parsePolicy(openPolicy(document).text)),
+  });
   const detail = { version, sha256: Buffer.from(sha256).toString('hex') };
   await appendAudit(tx, { actor, act: 'policy.add', subject: name, detail });
   await announce(tx);
   return { name, version };
+}
+
+/** Fills in what each document says that was kept before this was. */
+export async function fillJudges(db: Queries): Promise<void> {
+  const rows = await db.select().from(policy).where(isNull(policy.judges));
+  for (const { name, version, document } of rows) {
+    const same = and(eq(policy.name, name), eq(policy.version, version));
+    const judges = judgesOf(parsePolicy(openPolicy(document).text));
+    await db.update(policy).set({ judges }).where(same);
+  }
 }
 
 /** The newest version of each policy, and to whom it is assigned. */

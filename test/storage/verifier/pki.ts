@@ -5,7 +5,9 @@ import {
   createServiceCa,
   issueClientCertificate,
   issueServerCertificate,
+  issueSigningCertificate,
 } from '../../../platform/pki/service-ca.ts';
+import { RESULTS_URI, type ResultSigner } from '../../../platform/results/signer.ts';
 import type { AgentTls } from '../../fakes/keylime-agent.ts';
 
 const VALIDITY = { notBefore: new Date('2024-01-01'), notAfter: new Date('2044-01-01') };
@@ -16,6 +18,7 @@ export interface VerifierPki {
   readonly pem: string;
   /** The verifier's certificate, with which it is also a client. */
   readonly verifier: AgentTls;
+  readonly resultSigner: ResultSigner;
   admin(): Promise<AgentTls>;
 }
 
@@ -26,7 +29,13 @@ export async function verifierPki(): Promise<VerifierPki> {
     commonName: 'verifier',
     roleUri: 'urn:assay:service:verifier',
   });
+  const results = await issueSigningCertificate({
+    ...{ ca, ...VALIDITY },
+    commonName: 'results',
+    roleUri: RESULTS_URI,
+  });
   return {
+    resultSigner: { privateKey: results.privateKey, chain: [results.certificate] },
     pem: renderPem('CERTIFICATE', ca.certificate.der),
     verifier: toPem(verifier),
     admin: async () =>

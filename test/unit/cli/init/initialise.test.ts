@@ -65,6 +65,8 @@ const EXPECTED = [
   'pki/registrar.key',
   'pki/service-ca.crt',
   'pki/service-ca.key',
+  'pki/verifier-results.crt',
+  'pki/verifier-results.key',
   'pki/verifier.crt',
   'pki/verifier.key',
 ];
@@ -207,13 +209,20 @@ test('a root key that is not that of the root certificate makes no group', async
   await expect(addGroup(request)).rejects.toMatchObject({ code: 'invalid-config' });
 });
 
-test('renewal makes new server certificates with the same names, and leaves everything else', async () => {
+test('renewal makes new certificates of the services with the same names, and leaves everything else', async () => {
   const { directory, serviceCa, config } = await initialise(options());
   const before = new Map(EXPECTED.map((file) => [file, readFileSync(join(directory, file), 'utf8')]));
   const renewed = await renewServerCertificates({ directory, clock, random: randomBytes });
-  expect(renewed.map(({ service }) => service)).toEqual(['registrar', 'verifier', 'issuer']);
+  expect(renewed.map(({ service }) => service)).toEqual([
+    'registrar',
+    'verifier',
+    'issuer',
+    'verifier results',
+  ]);
   const changed = EXPECTED.filter((file) => readFileSync(join(directory, file), 'utf8') !== before.get(file));
-  expect(changed).toEqual(EXPECTED.filter((file) => /pki\/(registrar|verifier|issuer)\./.test(file)));
+  expect(changed).toEqual(
+    EXPECTED.filter((file) => /pki\/(registrar|verifier|verifier-results|issuer)\./.test(file)),
+  );
   expect(existsSync(config)).toBe(true);
   const names = (text: string) =>
     parseCertificate(parsePem('CERTIFICATE', text)).subjectAltName?.map(renderGeneralName).sort();
