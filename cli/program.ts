@@ -5,6 +5,7 @@ import { version } from '../platform/version.ts';
 import type { Api } from './api.ts';
 import { agentCommand } from './commands/agent.ts';
 import { appraiseCommand } from './commands/appraise.ts';
+import { bundleCommands } from './commands/bundle.ts';
 import { digestsCommands } from './commands/digests.ts';
 import { enrolCommands } from './commands/enrol.ts';
 import { initCommand } from './commands/init.ts';
@@ -79,6 +80,7 @@ function build(ports: ProgramPorts): { command: Command; close: () => Promise<vo
   trustCommands(command, context);
   issueCommands(command, context);
   resultCommands(command, context);
+  bundleCommands(command, context);
   watchCommands(command, context);
   tab(command, { completionCommandName: 'completion' });
   for (const sub of command.commands) sub.exitOverride();

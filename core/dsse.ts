@@ -19,11 +19,11 @@ export function isDsse(text: string): boolean {
 }
 
 /** Reads an envelope (JSON). @throws {ParseError} */
-export function parseDsse(text: string): DsseEnvelope {
+export function parseDsse(text: string, maxCharacters = MAX_CHARACTERS): DsseEnvelope {
   const fail = (field: string, problem: string): never => {
     throw new ParseError(`envelope.${field}`, 0, problem);
   };
-  if (text.length > MAX_CHARACTERS) fail('size', `has ${text.length} characters, at most ${MAX_CHARACTERS}`);
+  if (text.length > maxCharacters) fail('size', `has ${text.length} characters, at most ${maxCharacters}`);
   let value: unknown;
   try {
     value = JSON.parse(text);

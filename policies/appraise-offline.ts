@@ -2,11 +2,13 @@ import { ParseError } from '../core/errors.ts';
 import type { Finding } from '../core/finding.ts';
 import { parseTpmsAttest, type TpmsAttest } from '../core/tpm/attest.ts';
 import { checkAttestationKey } from '../core/tpm/attestation-key.ts';
+import type { HashName } from '../core/tpm/constants.ts';
 import type { PcrBanks } from '../core/tpm/pcr-selection.ts';
 import type { TpmtPublic } from '../core/tpm/public.ts';
 import { appraiseQuote, type QuoteAppraisal } from '../core/tpm/quote.ts';
 import { appraise, type Evidence, type Knowledge, type NodeHistory } from './appraise.ts';
 import type { Policy } from './policy.ts';
+import { type ExpectedChannel, evaluateChannel } from './rules/channel.ts';
 import type { Verdict } from './verdict.ts';
 
 /** Evidence that was kept, of a quote that was made before and for somebody else's question. */
@@ -19,6 +21,10 @@ export interface KeptEvidence extends Pick<Evidence, 'boot' | 'ima'> {
   readonly pcrValues: PcrBanks;
   /** What was asked with; absent where nobody knows, and then the quote may be of any time. */
   readonly nonce?: Uint8Array | undefined;
+  /** Exactly what was asked for; absent where nobody knows: then what is quoted counts as asked for. */
+  readonly asked?: { readonly bank: HashName; readonly pcrs: readonly number[] };
+  /** What PCR 16 had to be. */
+  readonly channel?: ExpectedChannel;
 }
 
 /** A verdict that was reached away from the node. */
@@ -60,12 +66,13 @@ function quoteOf(policy: Policy, evidence: KeptEvidence): QuoteAppraisal {
   const appraisal = appraiseQuote({
     ...{ akPublic, attest, signature, pcrValues },
     nonce: nonce && nonce.length > 0 ? nonce : NO_NONCE,
-    selection: selectionOf(policy, parsed),
+    selection: evidence.asked ?? selectionOf(policy, parsed),
   });
   if (!appraisal.ok) {
     const isNew = ({ rule }: Finding) => !findings.some((known) => known.rule === rule);
     return { ok: false, findings: [...findings, ...appraisal.findings.filter(isNew)] };
   }
+  if (evidence.channel) findings.push(...evaluateChannel(appraisal.quote.pcrs, evidence.channel));
   const missing = policy.pcrs.selection.filter((pcr) => !appraisal.quote.pcrs.has(pcr));
   if (missing.length > 0) {
     const message = `the policy judges PCRs ${missing.join(',')} of bank ${bank}, and they are not quoted`;
@@ -77,7 +84,6 @@ function quoteOf(policy: Policy, evidence: KeptEvidence): QuoteAppraisal {
 /** Never the `extraData` of a quote that is accepted: the finding stands before. */
 const NO_NONCE = Uint8Array.of(0);
 
-/** What is quoted counts as asked for: nobody knows what was. */
 function selectionOf({ pcrs: { bank, selection } }: Policy, attest: TpmsAttest | undefined) {
   if (attest?.attested.type !== 'quote') return { bank, pcrs: selection };
   const quoted = attest.attested.pcrSelect;

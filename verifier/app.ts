@@ -4,6 +4,7 @@ import { createHttpServer, type HttpServerOptions } from '../platform/http/serve
 import type { Metrics } from '../platform/metrics.ts';
 import { assignmentRoutes } from './routes/assignments.ts';
 import { bootRoutes } from './routes/boot.ts';
+import { bundleRoutes } from './routes/bundle.ts';
 import type { RoutesDeps } from './routes/deps.ts';
 import { digestSetRoutes } from './routes/digest-sets.ts';
 import { draftRoutes } from './routes/draft.ts';
@@ -29,6 +30,7 @@ export async function createVerifierApp(options: VerifierAppOptions, deps: Route
     historyRoutes,
     bootRoutes,
     resultRoutes,
+    bundleRoutes,
     eventRoutes,
   ]) {
     add(app, deps);

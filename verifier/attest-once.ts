@@ -24,17 +24,20 @@ interface Row {
 /**
  * Has a node attested now, by whoever holds it, and waits for a verdict whose nonce is younger than the request.
  *
+ * @param extent `whole`: with all of its measurement list, and the evidence is kept
+ *
  * @throws {AssayError} `not-found`, or `conflict` for a node that is not attested
  */
 export async function attestOnce(
   database: Database,
   nodeId: string,
   timeoutMs: number,
+  extent: 'news' | 'whole' = 'news',
 ): Promise<Verdict | undefined> {
   const { rows } = await database.pool.query<{ since: string }>('SELECT clock_timestamp()::text AS since');
   const since = rows[0]?.since ?? '';
   checkAttested(nodeId, await read(database, nodeId, since));
-  await database.pool.query('SELECT pg_notify($1, $2)', [ATTEST_CHANNEL, nodeId]);
+  await database.pool.query('SELECT pg_notify($1, $2)', [ATTEST_CHANNEL, `${nodeId} ${extent}`]);
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const row = await read(database, nodeId, since);

@@ -81,7 +81,7 @@ export async function startVerifier(deps: VerifierDependencies): Promise<Verifie
     const app = await createVerifierApp(
       { tls: deps.tls, logger },
       {
-        ...{ database, events, notify, attestTimeoutMs, logger },
+        ...{ database, events, notify, attestTimeoutMs, logger, url: config.url },
         policySigners: config.policySigners,
         resultSigner: deps.resultSigner,
       },
@@ -181,7 +181,13 @@ async function listen(
     void work.catch((error: unknown) => logger.warn({ err: error }, 'a notice could not be followed'));
   const onNode = (id: string) => (id === '' ? orWarn(engine.everythingChanged()) : engine.nodeChanged(id));
   parts.own('nodes', await database.listen('assay_node', onNode));
-  parts.own('attest', await database.listen(ATTEST_CHANNEL, (id) => engine.attestNow(id)));
+  parts.own(
+    'attest',
+    await database.listen(ATTEST_CHANNEL, (asked) => {
+      const [id = '', extent] = asked.split(' ');
+      engine.attestNow(id, extent === 'whole');
+    }),
+  );
   parts.own('policies', await database.listen(POLICY_CHANNEL, () => orWarn(followPolicies())));
   const refresh = setInterval(() => orWarn(followPolicies()), POLICY_REFRESH_MS);
   parts.own('policy refresh', { close: async () => clearInterval(refresh) });

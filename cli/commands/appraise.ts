@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
 import { AssayError } from '../../core/errors.ts';
 import { setsOf } from '../../policies/appraise.ts';
-import { appraiseOffline, type OfflineVerdict } from '../../policies/appraise-offline.ts';
 import { parsePolicy } from '../../policies/language/parse.ts';
 import { openPolicy } from '../../policies/language/signed.ts';
 import { type CommandContext, show } from '../context.ts';
 import { readSet } from '../digests/read-set.ts';
-import { readEvidenceDirectory } from '../evidence-files/directory.ts';
+import { type JudgedFiles, readEvidence } from '../evidence-files/evidence.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readTextFile } from '../files.ts';
 import { shownReason } from '../output/table.ts';
@@ -25,7 +24,10 @@ export function appraiseCommand(program: Command, context: () => CommandContext)
       'judge evidence that lies in files by a policy; talks to no service. Exit code 1 unless it passes',
     )
     .requiredOption('--policy <file>', 'the policy')
-    .requiredOption('--evidence <dir>', 'quote.msg, quote.sig, quote.pcrs, ak.pub and logs')
+    .requiredOption(
+      '--evidence <path>',
+      'a directory with quote.msg, quote.sig, quote.pcrs, ak.pub and logs; or an evidence bundle',
+    )
     .option('--quote <name>', 'name of the quote files', 'quote')
     .option('--set <file...>', 'digest sets that the policy names')
     .action(async (options: AppraiseOptions) => run(context(), options));
@@ -33,25 +35,26 @@ export function appraiseCommand(program: Command, context: () => CommandContext)
 
 async function run(context: CommandContext, options: AppraiseOptions): Promise<void> {
   const policy = parsePolicy(openPolicy(await readTextFile(options.policy)).text, options.policy);
-  const sets = new Map((await Promise.all((options.set ?? []).map(readSet))).map((set) => [set.id, set]));
-  const missing = setsOf(policy).filter((id) => !sets.has(id));
+  const evidence = await readEvidence(options.evidence, options.quote);
+  const sets = [...evidence.sets, ...(await Promise.all((options.set ?? []).map(readSet)))];
+  const missing = setsOf(policy).filter((id) => !sets.some((set) => set.id === id));
   if (missing.length > 0) {
     const message = `the policy names digest sets that are not given: ${missing.join(', ')}; give their files with --set`;
     throw new AssayError('invalid-request', message);
   }
-  const evidence = await readEvidenceDirectory(options.evidence, options.quote);
-  const result = appraiseOffline(policy, evidence, {}, { sets });
+  const result = evidence.judge(policy, sets);
   if (result.verdict.outcome !== 'pass') process.exitCode = EXIT.no;
   show(context, report(policy.name, result), render);
 }
 
-function report(policy: string, { verdict, limits }: OfflineVerdict) {
+function report(policy: string, { verdict, limits, tier, reasons: tierReasons }: JudgedFiles) {
   const claims = 'boot' in verdict && verdict.boot ? { boot: verdict.boot } : {};
-  return { policy, outcome: verdict.outcome, reasons: verdict.findings, ...claims, limits };
+  const { outcome, findings: reasons } = verdict;
+  return { policy, outcome, tier, tierReasons, reasons, ...claims, limits };
 }
 
-function render({ policy, outcome, reasons, limits }: ReturnType<typeof report>): string {
-  const title = `${outcome} under policy ${policy}`;
+function render({ policy, outcome, tier, tierReasons, reasons, limits }: ReturnType<typeof report>): string {
+  const title = `${outcome} under policy ${policy}: ${tier} (${tierReasons.map(({ rule }) => rule).join(', ')})`;
   const found = reasons.map((reason) => `  ${shownReason(reason)}`);
   const rest = limits.map((limit) => `  note: ${limit}`);
   return [title, ...found, ...rest].join('\n');

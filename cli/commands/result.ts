@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { EarClaims } from '../../core/result/ear.ts';
+import type { EarClaims } from '../../core/messages/result.ts';
 import { type Certificate, parseCertificate } from '../../core/x509/certificate.ts';
 import { parsePemBundle } from '../../core/x509/pem.ts';
 import { type CheckedResult, verifyResult } from '../../platform/results/token.ts';

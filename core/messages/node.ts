@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
-import { Tier } from '../result/tier.ts';
 import { Alias, Finding, Instant, NodeId, NodeState, Outcome, Sha256Hex } from './common.ts';
+import { Tier } from './result.ts';
 
 const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 

@@ -1,13 +1,6 @@
-import Type, { type Static } from 'typebox';
 import type { Finding } from '../finding.ts';
 import type { NodeState } from '../messages/common.ts';
-
-/** How far a node can be trusted now, for people: each follows from named rules, never from a number. */
-export const Tier = Type.Enum(['full', 'partial', 'stale', 'untrusted'], {
-  title: 'Tier',
-  description: 'How far the node can be trusted now; `tierReasons` name the rules that say so',
-});
-export type Tier = Static<typeof Tier>;
+import type { Tier } from '../messages/result.ts';
 
 /** What a policy judges besides register values. */
 export interface Judged {

@@ -1,26 +1,6 @@
-import Type, { type Static } from 'typebox';
 import type { Finding } from '../finding.ts';
+import { AR4SI_TIERS, type Ar4siTier, type TrustVector } from '../messages/result.ts';
 import type { TierFacts } from './tier.ts';
-
-/** Trustworthiness tiers (draft-ietf-rats-ar4si-10, section 3.2), the least trusted last. */
-export const AR4SI_TIERS = ['affirming', 'none', 'warning', 'contraindicated'] as const;
-export const Ar4siTier = Type.Enum(AR4SI_TIERS);
-export type Ar4siTier = Static<typeof Ar4siTier>;
-
-const Claim = Type.Optional(Type.Integer({ minimum: -128, maximum: 127 }));
-
-/** draft-ietf-rats-ar4si-10, section 2.3; a claim that is not made is left out. */
-export const TrustVector = Type.Object({
-  'instance-identity': Claim,
-  configuration: Claim,
-  executables: Claim,
-  'file-system': Claim,
-  hardware: Claim,
-  'runtime-opaque': Claim,
-  'storage-opaque': Claim,
-  'sourced-data': Claim,
-});
-export type TrustVector = Static<typeof TrustVector>;
 
 /** Values of draft-ietf-rats-ar4si-10, section 2.3.4, as far as they are given here. */
 const VALUE = {

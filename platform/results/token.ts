@@ -2,7 +2,7 @@ import { compactVerify, decodeProtectedHeader, errors, SignJWT } from 'jose';
 import Value from 'typebox/value';
 import { printable, toBase64 } from '../../core/bytes/encoding.ts';
 import { AssayError } from '../../core/errors.ts';
-import { EarClaims } from '../../core/result/ear.ts';
+import { EarClaims } from '../../core/messages/result.ts';
 import type { Certificate } from '../../core/x509/certificate.ts';
 import { type ResultSigner, readChain, refuseSigner } from './signer.ts';
 

@@ -5,6 +5,7 @@ import { parseQuoteString } from '../../core/messages/keylime/quote-string.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import type { TpmtPublic } from '../../core/tpm/public.ts';
 import { appraiseQuote, type QuoteAppraisal } from '../../core/tpm/quote.ts';
+import type { NodeHistory } from '../../policies/appraise.ts';
 import { type ChannelBinding, type ExpectedChannel, evaluateChannel } from '../../policies/rules/channel.ts';
 import type { KnownLogs, MeasurementList } from '../transport/evidence-source.ts';
 
@@ -37,6 +38,21 @@ export interface StoredEvidence {
   readonly ima?: StoredList;
   /** Hex SHA-256 of the boot logs, which are kept once for all nodes. */
   readonly boot?: KnownLogs;
+  /** By what it was judged. Absent: kept by a release before. */
+  readonly policy?: { readonly name: string; readonly version: number };
+  /** What was known of the node before, and made a difference. */
+  readonly history?: StoredHistory;
+}
+
+/** NodeHistory as it is kept. */
+export interface StoredHistory {
+  readonly clock?: {
+    readonly clock: string;
+    readonly resetCount: number;
+    readonly restartCount: number;
+    readonly safe: boolean;
+  };
+  readonly ima?: { readonly entries: number; readonly bank: HashName; readonly pcr: string };
 }
 
 /** A part of a measurement list: `binary` is the kernel's form in base64. */
@@ -78,15 +94,18 @@ function parseAndAppraise(
 /** More is left out, and said to be: a list can be rebuilt from the node, its verdict cannot. */
 const MAX_LIST_BYTES = 1024 * 1024;
 
-function storedList(list: MeasurementList): StoredList {
+/** What an agent may send at most, by default. */
+const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
+
+function storedList(list: MeasurementList, limit: number): StoredList {
   const { firstEntry } = list;
   if ('bytes' in list) {
-    const binary = toBase64(list.bytes.subarray(0, MAX_LIST_BYTES));
-    return { firstEntry, binary, truncated: list.bytes.length > MAX_LIST_BYTES };
+    const binary = toBase64(list.bytes.subarray(0, limit));
+    return { firstEntry, binary, truncated: list.bytes.length > limit };
   }
   // PostgreSQL takes no NUL in JSON.
-  const text = list.text.slice(0, MAX_LIST_BYTES).replaceAll('\0', '\\0');
-  return { firstEntry, text, truncated: list.text.length > MAX_LIST_BYTES };
+  const text = list.text.slice(0, limit).replaceAll('\0', '\\0');
+  return { firstEntry, text, truncated: list.text.length > limit };
 }
 
 const QUOTE_FORM = /^[A-Za-z0-9+/=:]*$/;
@@ -96,7 +115,14 @@ export function storedEvidence(
   quote: string,
   request: Omit<QuoteRequest, 'akPublic'>,
   akPublic: Uint8Array,
-  logs: { readonly ima?: MeasurementList; readonly boot?: KnownLogs } = {},
+  judged: {
+    readonly ima?: MeasurementList;
+    readonly boot?: KnownLogs;
+    readonly policy?: { readonly name: string; readonly version: number };
+    readonly history?: NodeHistory;
+    /** Somebody asked for all of the list. */
+    readonly whole?: boolean;
+  } = {},
 ): StoredEvidence {
   const kept = quote.slice(0, MAX_KEPT_CHARACTERS);
   return {
@@ -108,7 +134,17 @@ export function storedEvidence(
     channel: request.channel ? toHex(request.channel.value) : null,
     binding: request.channel?.binding ?? null,
     quote: QUOTE_FORM.test(kept) ? kept : printable(kept),
-    ...(logs.ima ? { ima: storedList(logs.ima) } : {}),
-    ...(logs.boot ? { boot: logs.boot } : {}),
+    ...(judged.ima ? { ima: storedList(judged.ima, judged.whole ? MAX_WHOLE_BYTES : MAX_LIST_BYTES) } : {}),
+    ...(judged.boot ? { boot: judged.boot } : {}),
+    ...(judged.policy ? { policy: judged.policy } : {}),
+    ...(judged.history ? { history: storedHistory(judged.history, request.bank) } : {}),
+  };
+}
+
+function storedHistory({ clock, ima }: NodeHistory, bank: HashName): StoredHistory {
+  const pcr = ima?.pcrs.get(bank);
+  return {
+    ...(clock ? { clock: { ...clock, clock: String(clock.clock) } } : {}),
+    ...(ima && pcr ? { ima: { entries: ima.entries, bank, pcr: toHex(pcr) } } : {}),
   };
 }

@@ -112,10 +112,12 @@ export class PollingEngine {
     this.#follow(known, loaded);
   }
 
-  /** Asks a node now, if it is ours. */
-  attestNow(id: string): void {
+  /** Asks a node now, if it is ours. @param whole all of its measurement list, and the evidence is to be kept */
+  attestNow(id: string, whole = false): void {
     const node = this.#nodes.get(id);
-    if (node) this.#scheduler.schedule(node, 0);
+    if (!node) return;
+    node.whole ||= whole;
+    this.#scheduler.schedule(node, 0);
   }
 
   /** Nodes may have another policy: all are asked soon, but not all at once. */

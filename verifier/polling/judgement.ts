@@ -31,6 +31,8 @@ export interface Extension extends JudgedFor {
   readonly boot?: KnownLogs;
   /** Which pass of the node this is since this process took it over: the first is 0. */
   readonly passNumber: number;
+  /** Somebody asked for this evidence: it is kept, however few others are. */
+  readonly wanted: boolean;
 }
 
 /** Nothing was decided: trust runs out by itself. */

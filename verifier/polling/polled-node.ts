@@ -76,6 +76,8 @@ export interface PolledNode extends Scheduled {
   boot: KnownLogs | undefined;
   /** A fail that the database has not taken yet. */
   unrecorded: Failure | undefined;
+  /** Somebody wants the next evidence whole, and kept. */
+  whole: boolean;
   /** Since this process took it over. */
   passes: number;
 }
@@ -90,6 +92,7 @@ export function polledNode(record: NodeRecord, trust: TrustSnapshot): PolledNode
     ima: trust.ima,
     boot: undefined,
     unrecorded: undefined,
+    whole: false,
     passes: 0,
     due: 0,
     heapIndex: NOT_IN_HEAP,

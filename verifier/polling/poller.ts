@@ -66,8 +66,10 @@ async function attest(
   node.identity ??= identityOf(node.record);
   const { identity } = node;
   if (!identity) return undecided(basis, 'node.identity', 'the node registered without a TLS certificate');
-  const known = knownOf(node, assigned);
-  const asked = { node, identity, assigned, basis };
+  const { whole } = node;
+  node.whole = false;
+  const known = whole ? { ...knownOf(node, assigned), list: undefined } : knownOf(node, assigned);
+  const asked = { node, identity, assigned, basis, whole };
   const first = await askOnce(options, asked, known);
   const isPart = known.list !== undefined || known.boot.firmware !== undefined;
   const judgement = isPart && lacksParts(first) ? await askOnce(options, asked, NOTHING_KNOWN) : first;
@@ -80,6 +82,8 @@ interface Asked {
   readonly identity: NodeIdentity;
   readonly assigned: AssignedPolicy;
   readonly basis: Basis;
+  /** All of the measurement list is to be kept. */
+  readonly whole: boolean;
 }
 
 /** What a node need not send again. */
@@ -98,7 +102,7 @@ function knownOf(node: PolledNode, assigned: AssignedPolicy): Known {
 }
 
 async function askOnce(options: PollerOptions, asked: Asked, known: Known): Promise<Judgement> {
-  const { node, identity, assigned, basis } = asked;
+  const { node, identity, assigned, basis, whole } = asked;
   const { policy, pcrs } = assigned;
   const { bank } = policy.pcrs;
   const nonce = makeNonce(options.randomBytes);
@@ -121,8 +125,11 @@ async function askOnce(options: PollerOptions, asked: Asked, known: Known): Prom
   const evidence = storedEvidence(answer.quote, request, node.record.akPublic, {
     ...(answer.ima ? { ima: answer.ima } : {}),
     ...(boot ? { boot } : {}),
+    ...(basis.policy ? { policy: basis.policy } : {}),
+    ...{ history, whole },
   });
-  return judge(basis, assigned, verdict, { evidence, passNumber: node.passes, boot, ima: shown.ima });
+  const { passes: passNumber } = node;
+  return judge(basis, assigned, verdict, { evidence, passNumber, wanted: whole, boot, ima: shown.ima });
 }
 
 function requestOf({ node, identity, assigned }: Asked, nonce: string, known: Known): EvidenceRequest {
@@ -160,6 +167,7 @@ function lacksParts(judgement: Judgement): boolean {
 interface Shown {
   readonly evidence: StoredEvidence;
   readonly passNumber: number;
+  readonly wanted: boolean;
   readonly boot: KnownLogs | undefined;
   readonly ima: ShownList | BrokenList | undefined;
 }
@@ -168,7 +176,7 @@ function judge(basis: Basis, assigned: AssignedPolicy, verdict: Verdict, shown: 
   const { policy } = assigned;
   if (verdict.outcome === 'inconclusive') return { ...basis, kind: 'undecided', findings: verdict.findings };
   const { findings } = verdict;
-  const { evidence, passNumber } = shown;
+  const { evidence, passNumber, wanted } = shown;
   const boot = shown.boot ? { boot: shown.boot } : {};
   if (verdict.outcome === 'fail') {
     const effect = effectOf(verdict, policy.reaction);
@@ -178,7 +186,15 @@ function judge(basis: Basis, assigned: AssignedPolicy, verdict: Verdict, shown: 
       return { ...basis, kind: 'fail', findings, effect, evidence, ...(clock ? { clock } : {}) };
     }
     if (!clock) throw new TypeError('a policy that reports judged evidence without a clock');
-    const reported = { outcome: 'fail', findings, clock, evidence, rebooted: false, passNumber } as const;
+    const reported = {
+      outcome: 'fail',
+      findings,
+      clock,
+      evidence,
+      rebooted: false,
+      passNumber,
+      wanted,
+    } as const;
     return extension(basis, policy, { ...reported, ...boot });
   }
   const { clock, rebooted } = verdict;
@@ -186,7 +202,7 @@ function judge(basis: Basis, assigned: AssignedPolicy, verdict: Verdict, shown: 
     verdict.ima && shown.ima && 'list' in shown.ima
       ? { ima: imaProgress(verdict.ima, shown.ima, assigned) }
       : {};
-  const passed = { outcome: 'pass', findings, clock, rebooted, evidence, passNumber } as const;
+  const passed = { outcome: 'pass', findings, clock, rebooted, evidence, passNumber, wanted } as const;
   return extension(basis, policy, { ...passed, ...boot, ...ima });
 }
 

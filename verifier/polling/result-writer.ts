@@ -157,10 +157,10 @@ export class ResultWriter {
     ];
   }
 
-  #keeps({ outcome, passNumber }: Extension, history: boolean): boolean {
+  #keeps({ outcome, passNumber, wanted }: Extension, history: boolean): boolean {
     const { evidenceEvery } = this.#options;
     if (outcome === 'fail') return history;
-    return evidenceEvery > 0 && (history || passNumber % evidenceEvery === 0);
+    return wanted || (evidenceEvery > 0 && (history || passNumber % evidenceEvery === 0));
   }
 
   #putBack(batch: readonly Pending[], error: unknown): void {

@@ -7,6 +7,8 @@ import type { EventFeed } from '../event-feed.ts';
 /** What the verifier's routes work with. */
 export interface RoutesDeps {
   readonly database: Database;
+  /** Of this service, as others reach it. */
+  readonly url: string;
   readonly events: EventFeed;
   /** Has an agent told that its trust has ended; never rejects. */
   readonly notify: (nodeId: string, epoch: number) => Promise<void>;

@@ -1,7 +1,8 @@
 import Type from 'typebox';
 import { AssayError } from '../../core/errors.ts';
 import { NodeId } from '../../core/messages/common.ts';
-import { EAR_NONCE_PATTERN, EarClaims, earClaims } from '../../core/result/ear.ts';
+import { EAR_NONCE_PATTERN, EarClaims } from '../../core/messages/result.ts';
+import { earClaims } from '../../core/result/ear.ts';
 import type { App } from '../../platform/http/server.ts';
 import { signResult } from '../../platform/results/token.ts';
 import { version } from '../../platform/version.ts';

@@ -1,31 +1,24 @@
 import { hash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DigestSetBuilder } from '../../../policies/digests/build.ts';
-import { DigestSet } from '../../../policies/digests/digest-set.ts';
 import { MeasuredFiles } from '../../../tpm-sim/fleet/measured-files.ts';
-import { addDigestSet } from '../../../verifier/store/digest-sets.ts';
-import { addPolicy, assignPolicy } from '../../../verifier/store/policies.ts';
-import type { FakeAgent } from '../../fakes/keylime-agent.ts';
 import { useDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
 import { emptyTables, Lab } from './lab.ts';
+import { addFilePolicy, fileScene, storedSet } from './measured-scene.ts';
 
 const database = useDatabase();
 let lab: Lab;
-/** First entries that the agent was asked for. */
-let asked: number[];
 
 beforeEach(async () => {
   await emptyTables(database());
   await database().pool.query('TRUNCATE digest_set');
   lab = new Lab(database());
-  asked = [];
 });
 afterEach(() => lab.close());
 
 describe('a node whose policy judges files', () => {
   test('passes with allowed files, and shows each entry once', async () => {
-    const { agent, files, id } = await scene();
+    const { agent, files, id, asked } = await fileScene(lab);
     expect((await lab.attest(id))?.outcome).toBe('pass');
     expect(asked[0]).toBe(0);
     expect(asked.filter((entry) => entry === 0)).toHaveLength(1);
@@ -37,7 +30,7 @@ describe('a node whose policy judges files', () => {
   });
 
   test('ima.digest: an unknown file fails it by its path, and bans it', async () => {
-    const { files, id } = await scene();
+    const { files, id } = await fileScene(lab);
     await lab.attest(id);
     files.use('/usr/local/bin/evil', 'evil');
     const verdict = await lab.attest(id);
@@ -50,7 +43,7 @@ describe('a node whose policy judges files', () => {
   });
 
   test('goes on where it was when another verifier takes over', async () => {
-    const { files, id, verifier } = await scene();
+    const { files, id, verifier, asked } = await fileScene(lab);
     await lab.attest(id);
     await verifier.close();
     files.use('/usr/bin/date', 'date');
@@ -60,7 +53,7 @@ describe('a node whose policy judges files', () => {
   });
 
   test('is judged from the beginning after a reboot', async () => {
-    const { agent, files, id } = await scene();
+    const { agent, files, id, asked } = await fileScene(lab);
     files.use('/usr/bin/date', 'date');
     await lab.attest(id);
     agent.tpm.reset();
@@ -75,17 +68,20 @@ describe('a node whose policy judges files', () => {
   });
 
   test('is judged from the beginning under another version of the policy', async () => {
-    const { id } = await scene();
+    const { id, asked } = await fileScene(lab);
     await lab.attest(id);
     const before = asked.length;
-    await addPolicyWith(await storedSet({ '/usr/bin/ls': 'other', '/usr/bin/date': 'date' }));
+    await addFilePolicy(
+      lab.database,
+      await storedSet(lab.database, { '/usr/bin/ls': 'other', '/usr/bin/date': 'date' }),
+    );
     await until('it is banned', async () => (await lab.trust(id)).state === 'banned');
     expect(asked[before]).toBe(0);
     expect((await lab.trust(id)).rules).toEqual(['ima.digest']);
   });
 
   test('ima.prefix: a list from which an entry was taken fails', async () => {
-    const { agent, files, id } = await scene();
+    const { agent, files, id } = await fileScene(lab);
     files.use('/usr/local/bin/evil', 'evil');
     agent.answer = (query) => {
       const answer = agent.honest(query);
@@ -98,7 +94,7 @@ describe('a node whose policy judges files', () => {
   });
 
   test('ima.prefix: entries that came after the quote wait for the next one', async () => {
-    const { agent, files, id } = await scene();
+    const { agent, files, id } = await fileScene(lab);
     agent.answer = (query) => {
       const quote = agent.quote(query);
       files.use('/usr/local/bin/evil', 'evil');
@@ -112,13 +108,13 @@ describe('a node whose policy judges files', () => {
   });
 
   test('ima.required: no list is a failure, never a pass', async () => {
-    const { agent, id } = await scene();
+    const { agent, id } = await fileScene(lab);
     agent.files = undefined;
     expect((await lab.attest(id))?.reasons.map(({ rule }) => rule)).toEqual(['ima.required']);
   });
 
   test('ima.bytes: a list that is none is a failure', async () => {
-    const { agent, id } = await scene();
+    const { agent, id } = await fileScene(lab);
     agent.answer = (query) => {
       const answer = JSON.parse(agent.honest(query).body);
       answer.results.ima_measurement_list = '10 zz ima-ng sha256:00 /x\n';
@@ -128,7 +124,7 @@ describe('a node whose policy judges files', () => {
   });
 
   test('ima.bytes: an entry whose own hash is not that of its data is a failure', async () => {
-    const { agent, id } = await scene();
+    const { agent, id } = await fileScene(lab);
     agent.answer = (query) => {
       const answer = JSON.parse(agent.honest(query).body);
       const { ima_measurement_list: list } = answer.results;
@@ -146,66 +142,23 @@ describe('a node whose policy judges files', () => {
       const results = { quote: agent.quote(query), ima_measurement_list: '', ima_measurement_list_entry: 0 };
       return { status: 200, body: JSON.stringify({ code: 200, status: 'Success', results }) };
     };
-    await addPolicyWith(await storedSet({ '/usr/bin/ls': 'ls' }));
+    await addFilePolicy(lab.database, await storedSet(lab.database, { '/usr/bin/ls': 'ls' }));
     const { id } = await lab.node(agent);
     await lab.verifier();
     expect((await lab.attest(id))?.reasons.map(({ rule }) => rule)).toEqual(['ima.required']);
   });
 
   test('ima.aggregate: the list of a boot with other PCRs fails', async () => {
-    const { agent, id } = await scene((tpm) => tpm.extend(4, hash('sha256', 'later', 'buffer')));
+    const { agent, id } = await fileScene(lab, {}, (tpm) => tpm.extend(4, hash('sha256', 'later', 'buffer')));
     expect((await lab.attest(id))?.reasons.map(({ rule }) => rule)).toEqual(['ima.aggregate']);
     expect(agent.quotes).toBeGreaterThan(0);
   });
 });
 
 test('policy.missing: a set that is not stored decides nothing', async () => {
-  const { id } = await scene();
+  const { id } = await fileScene(lab);
   await lab.attest(id);
-  await addPolicyWith(`sha256:${'0'.repeat(64)}`);
+  await addFilePolicy(lab.database, `sha256:${'0'.repeat(64)}`);
   await until('nothing is decided', async () => (await lab.trust(id)).rules.includes('policy.missing'));
   expect(await lab.trust(id)).toMatchObject({ outcome: 'inconclusive', epoch: 0 });
 });
-
-async function scene(afterBoot: (tpm: FakeAgent['tpm']) => void = () => {}) {
-  const agent = await lab.agent();
-  const files = MeasuredFiles.of(agent.tpm);
-  agent.files = files;
-  files.use('/usr/bin/ls', 'ls');
-  afterBoot(agent.tpm);
-  const honest = agent.honest.bind(agent);
-  agent.honest = (query) => {
-    asked.push(query.imaEntry ?? -1);
-    return honest(query);
-  };
-  await addPolicyWith(await storedSet({ '/usr/bin/ls': 'ls', '/usr/bin/date': 'date' }));
-  const { id } = await lab.node(agent);
-  const verifier = await lab.verifier();
-  return { agent, files, id, verifier };
-}
-
-async function storedSet(contents: Readonly<Record<string, string>>): Promise<string> {
-  const builder = new DigestSetBuilder();
-  for (const [path, content] of Object.entries(contents)) {
-    const digest = new Uint8Array(hash('sha256', content, 'buffer'));
-    builder.add({ path: new Uint8Array(Buffer.from(path)), algorithm: 'sha256', digest });
-  }
-  const set = DigestSet.parse(builder.build());
-  await database().transaction((tx) => addDigestSet(tx, { name: 'test', set }, 'test'));
-  return set.id;
-}
-
-async function addPolicyWith(set: string): Promise<void> {
-  const document = `assay: policy/v1
-name: files
-freshness: { interval: 20s, trust-for: 60s }
-reaction: ban
-pcrs: { bank: sha256, require: 0-7 }
-ima:
-  allow: ['${set}']
-`;
-  await database().transaction(async (tx) => {
-    await addPolicy(tx, { name: 'files', document }, 'test');
-    await assignPolicy(tx, { subject: 'default', policy: 'files' }, 'test');
-  });
-}

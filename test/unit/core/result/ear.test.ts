@@ -1,6 +1,7 @@
 import Value from 'typebox/value';
 import { describe, expect, test } from 'vitest';
-import { EarClaims, earClaims, type ResultFacts } from '../../../../core/result/ear.ts';
+import { EarClaims } from '../../../../core/messages/result.ts';
+import { earClaims, type ResultFacts } from '../../../../core/result/ear.ts';
 import { ar4siTier, worst } from '../../../../core/result/trust-vector.ts';
 
 const AT = new Date('2026-11-24T08:00:00.900Z');

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { decodeProtectedHeader } from 'jose';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type EarClaims, earClaims } from '../../../../core/result/ear.ts';
+import type { EarClaims } from '../../../../core/messages/result.ts';
+import { earClaims } from '../../../../core/result/ear.ts';
 import type { KeyedCertificate } from '../../../../platform/pki/certify.ts';
 import {
   createServiceCa,
