@@ -4,6 +4,7 @@ import type { TpmsClockInfo } from '../core/tpm/attest.ts';
 import type { QuoteAppraisal, VerifiedQuote } from '../core/tpm/quote.ts';
 import { resolveBoot, setsOfBoot } from './boot/boot-rules.ts';
 import { type BootEvaluation, type BootEvidence, bootKey, evaluateBoot } from './boot/evaluate.ts';
+import { evaluateConditions } from './conditions.ts';
 import type { DigestSet } from './digests/digest-set.ts';
 import { resolveIma } from './ima-policy.ts';
 import type { Policy } from './policy.ts';
@@ -71,7 +72,12 @@ export function appraise(
   const before = clock.rebooted ? undefined : history.ima;
   const boot = evaluateOnce(policy, quote, evidence.boot, knowledge);
   const ima = evaluateFiles(policy, quote, evidence.ima, before, knowledge);
-  const findings = [...evaluatePcrs(policy.pcrs, quote), ...(boot?.findings ?? []), ...(ima?.findings ?? [])];
+  const findings = [
+    ...evaluatePcrs(policy.pcrs, quote),
+    ...(boot?.findings ?? []),
+    ...(ima?.findings ?? []),
+    ...evaluateConditions(policy.when ?? [], quote, boot?.claims),
+  ];
   const claims = boot?.claims ? { boot: boot.claims } : {};
   if (findings.length > 0) return { outcome: 'fail', findings, byPolicy: true, clock: clockInfo, ...claims };
   const undecided = [boot?.undecided, ima?.undecided].filter((finding) => finding !== undefined);

@@ -1,5 +1,6 @@
 import type { HashName } from '../core/tpm/constants.ts';
 import type { BootRules } from './boot/boot-rules.ts';
+import type { Condition } from './conditions.ts';
 import type { ImaRules } from './ima-policy.ts';
 
 /** What happens when a rule of the policy fails. Broken evidence never does less than `stop`. */
@@ -39,4 +40,6 @@ export interface Policy {
   readonly boot?: BootRules;
   /** What is said of the files that the node used; absent when IMA is not asked for. */
   readonly ima?: ImaRules;
+  /** What must hold besides, in CEL. */
+  readonly when?: readonly Condition[];
 }

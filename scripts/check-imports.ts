@@ -42,6 +42,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'core/document': ['typebox', 'yaml'],
   policies: ['node:crypto', 'typebox', 'yaml'],
   // Archives are unpacked as they stream by: bytes in, digests out; opening files is the caller's.
+  'policies/language': ['@marcbachmann/cel-js', 'node:crypto', 'typebox', 'yaml'],
   'policies/importers': ['node:crypto', 'node:stream', 'node:zlib', 'tar-stream', 'typebox', 'xz-decompress'],
 };
 

@@ -1,14 +1,12 @@
 import type { Command } from 'commander';
 import { AssayError } from '../../core/errors.ts';
 import { setsOf } from '../../policies/appraise.ts';
-import { parsePolicy } from '../../policies/language/parse.ts';
-import { openPolicy } from '../../policies/language/signed.ts';
 import { type CommandContext, show } from '../context.ts';
 import { readSet } from '../digests/read-set.ts';
 import { type JudgedFiles, readEvidence } from '../evidence-files/evidence.ts';
 import { EXIT } from '../exit-codes.ts';
-import { readTextFile } from '../files.ts';
 import { shownReason } from '../output/table.ts';
+import { readPolicyFile } from '../policy-files.ts';
 
 interface AppraiseOptions {
   readonly policy: string;
@@ -34,7 +32,7 @@ export function appraiseCommand(program: Command, context: () => CommandContext)
 }
 
 async function run(context: CommandContext, options: AppraiseOptions): Promise<void> {
-  const policy = parsePolicy(openPolicy(await readTextFile(options.policy)).text, options.policy);
+  const { policy } = await readPolicyFile(options.policy);
   const evidence = await readEvidence(options.evidence, options.quote);
   const sets = [...evidence.sets, ...(await Promise.all((options.set ?? []).map(readSet)))];
   const missing = setsOf(policy).filter((id) => !sets.some((set) => set.id === id));

@@ -4,14 +4,13 @@ import type { Certificate } from '../../core/x509/certificate.ts';
 import { readChain, refuseSigner } from '../../platform/results/signer.ts';
 import { isSealedBy, type OpenedBundle, openBundle } from '../../policies/bundle/format.ts';
 import { type BundleJudgement, judgeBundle } from '../../policies/bundle/judge.ts';
-import { parsePolicy } from '../../policies/language/parse.ts';
-import { openPolicy } from '../../policies/language/signed.ts';
 import { type CommandContext, show } from '../context.ts';
 import { readSet } from '../digests/read-set.ts';
 import { offlineTier } from '../evidence-files/evidence.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readTextFile, writeTextFile } from '../files.ts';
 import { renderFields, shown, shownReason } from '../output/table.ts';
+import { readPolicyFile } from '../policy-files.ts';
 import { readCertificates } from './result.ts';
 
 type Context = () => CommandContext;
@@ -80,10 +79,7 @@ async function get(context: CommandContext, name: string, options: GetOptions): 
 async function verify(context: CommandContext, file: string, options: VerifyOptions): Promise<void> {
   const opened = openBundle(await readTextFile(file));
   const problem = refuseSeal(opened, await readCertificates(options.ca));
-  const policy =
-    options.policy === undefined
-      ? undefined
-      : parsePolicy(openPolicy(await readTextFile(options.policy)).text, options.policy);
+  const policy = options.policy === undefined ? undefined : (await readPolicyFile(options.policy)).policy;
   const judgement = judgeBundle(opened.bundle, {
     ...(policy ? { policy } : {}),
     sets: await Promise.all((options.set ?? []).map(readSet)),

@@ -9,8 +9,8 @@ import { diffPolicies, type PolicyDiff, setsToCompare } from '../../policies/too
 import { type CommandContext, show } from '../context.ts';
 import { readSet } from '../digests/read-set.ts';
 import { EXIT } from '../exit-codes.ts';
-import { readTextFile } from '../files.ts';
 import { renderPolicyDiff } from '../output/policy-diff.ts';
+import { readPolicyFile } from '../policy-files.ts';
 
 export function policyDiffCommand(policy: Command, context: () => CommandContext): void {
   policy
@@ -43,9 +43,8 @@ async function diff(
 async function readPolicy(context: CommandContext, name: string): Promise<Policy> {
   const stored = /^([a-z0-9][a-z0-9.-]{0,63})(?:@([1-9][0-9]{0,8}))?$/.exec(name);
   const isFile = stored === null || (stored[2] === undefined && existsSync(name));
-  const text = isFile
-    ? await readTextFile(name)
-    : await readStored(context, stored).catch(explain(`there is no file ${name}`));
+  if (isFile) return (await readPolicyFile(name)).policy;
+  const text = await readStored(context, stored).catch(explain(`there is no file ${name}`));
   return parsePolicy(openPolicy(text).text, name);
 }
 

@@ -1,13 +1,11 @@
 import type { Command } from 'commander';
 import { AssayError } from '../../core/errors.ts';
-import { parsePolicy } from '../../policies/language/parse.ts';
-import { openPolicy } from '../../policies/language/signed.ts';
 import { lintPolicy } from '../../policies/tools/lint.ts';
 import { type CommandContext, show } from '../context.ts';
 import { readSet } from '../digests/read-set.ts';
 import { EXIT } from '../exit-codes.ts';
-import { readTextFile } from '../files.ts';
 import { shown } from '../output/table.ts';
+import { readPolicyFile } from '../policy-files.ts';
 
 export function policyLintCommand(policy: Command, context: () => CommandContext): void {
   policy
@@ -18,9 +16,9 @@ export function policyLintCommand(policy: Command, context: () => CommandContext
 }
 
 async function lint(context: CommandContext, file: string, setFiles: readonly string[]): Promise<void> {
-  const { text } = openPolicy(await readTextFile(file));
+  const { text, policy } = await readPolicyFile(file);
+  const { ima } = policy;
   const sets = await Promise.all(setFiles.map(readSet));
-  const { ima } = parsePolicy(text, file);
   const stored = ima === undefined || ima.allow.length === 0 ? undefined : await storedSets(context);
   const warnings = lintPolicy({ text, file, sets, ...(stored ? { stored } : {}) });
   if (warnings.length > 0) process.exitCode = EXIT.no;

@@ -3,11 +3,11 @@ import type { Command } from 'commander';
 import { dsseKeyId, renderDsse, signDsse, verifyDsse } from '../../core/dsse.ts';
 import { AssayError } from '../../core/errors.ts';
 import { readKeyFile } from '../../platform/pki/key-file.ts';
-import { parsePolicy } from '../../policies/language/parse.ts';
 import { openPolicy, POLICY_TYPE } from '../../policies/language/signed.ts';
 import { type CommandContext, show } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readTextFile, writeTextFile } from '../files.ts';
+import { readPolicyFile } from '../policy-files.ts';
 
 type Context = () => CommandContext;
 
@@ -31,9 +31,8 @@ async function sign(
   file: string,
   { key, output }: { key: string; output?: string },
 ) {
-  const { text } = openPolicy(await readTextFile(file));
   // Whoever signs answers for it: it must at least be one.
-  parsePolicy(text, file);
+  const { text } = await readPolicyFile(file);
   const privateKey = await readKeyFile(key);
   const publicKey = createPublicKey(privateKey);
   const envelope = signDsse(POLICY_TYPE, new Uint8Array(Buffer.from(text)), privateKey, publicKey);

@@ -2,8 +2,6 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import Type, { type Static } from 'typebox';
 import { parseYaml } from '../../core/document.ts';
-import { parsePolicy } from '../../policies/language/parse.ts';
-import { openPolicy } from '../../policies/language/signed.ts';
 import type { Verdict } from '../../policies/verdict.ts';
 import { type CommandContext, show } from '../context.ts';
 import { readSet } from '../digests/read-set.ts';
@@ -11,6 +9,7 @@ import { readEvidence } from '../evidence-files/evidence.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readTextFile } from '../files.ts';
 import { shown, shownReason } from '../output/table.ts';
+import { readPolicyFile } from '../policy-files.ts';
 
 const closed = { additionalProperties: false } as const;
 const Case = Type.Object(
@@ -69,8 +68,7 @@ interface CaseResult {
 
 /** Paths are relative to the file that names them. */
 async function judge(one: Case, base: string): Promise<CaseResult> {
-  const file = resolve(base, one.policy);
-  const policy = parsePolicy(openPolicy(await readTextFile(file)).text, one.policy);
+  const { policy } = await readPolicyFile(resolve(base, one.policy));
   const sets = await Promise.all((one.sets ?? []).map((name) => readSet(resolve(base, name))));
   const evidence = await readEvidence(resolve(base, one.evidence), one.quote);
   const { outcome, findings } = evidence.judge(policy, [...evidence.sets, ...sets]).verdict;

@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander';
-import { parsePolicy } from '../../policies/language/parse.ts';
 import { openPolicy } from '../../policies/language/signed.ts';
 import { type CommandContext, show } from '../context.ts';
-import { readTextFile, writeTextFile } from '../files.ts';
+import { writeTextFile } from '../files.ts';
 import { renderTable, shown } from '../output/table.ts';
+import { readPolicyFile } from '../policy-files.ts';
 import { policyDiffCommand } from './policy-diff.ts';
 import { policyLintCommand } from './policy-lint.ts';
 import { policySignCommands } from './policy-sign.ts';
@@ -29,6 +29,10 @@ export function policyCommands(program: Command, context: Context): void {
     .command('add <file>')
     .description('store a policy; another text than the newest is the next version')
     .action(async (file: string) => add(context(), file));
+  policy
+    .command('flatten <file>')
+    .description('the one document that a policy means with all that it `extends`; talks to no service')
+    .action(async (file: string) => context().out((await readPolicyFile(file)).text.trimEnd()));
   policy
     .command('list')
     .description('all policies and who they are for')
@@ -67,15 +71,14 @@ export function policyCommands(program: Command, context: Context): void {
 }
 
 async function check(context: CommandContext, file: string): Promise<void> {
-  const policy = parsePolicy(openPolicy(await readTextFile(file)).text, file);
+  const { policy } = await readPolicyFile(file);
   const summary = { name: policy.name, pcrs: policy.pcrs.selection, rules: policy.pcrs.rules.length };
   show(context, summary, () => `${file}: policy ${policy.name} is valid, ${summary.rules} PCR rules`);
 }
 
 async function add(context: CommandContext, file: string): Promise<void> {
-  const document = await readTextFile(file);
   // Checked here first: the messages then name the file, and nothing is sent that cannot be right.
-  parsePolicy(openPolicy(document).text, file);
+  const { stored: document } = await readPolicyFile(file);
   const api = await context.api();
   const added = await api.send<{ name: string; version: number }>('verifier', 'POST', '/v1/policies', {
     document,

@@ -1,6 +1,6 @@
 import { type DocumentSource, parseYaml, refuse } from '../../core/document.ts';
 import { parseDuration } from '../../core/duration.ts';
-import type { ErrorDetail } from '../../core/errors.ts';
+import { AssayError, type ErrorDetail } from '../../core/errors.ts';
 import { IMA_PCR } from '../../core/ima/binary.ts';
 import { digestSize } from '../../core/tpm/constants.ts';
 import { PROFILE_PCRS } from '../boot/boot-rules.ts';
@@ -8,6 +8,7 @@ import type { PcrRule, Policy } from '../policy.ts';
 import { compileBoot } from './boot.ts';
 import { compileIma } from './ima.ts';
 import { PolicyDocument } from './schema.ts';
+import { compileWhen } from './when.ts';
 
 const MAX_CHARACTERS = 16 * 1024 * 1024;
 const HIGHEST_PCR = 23;
@@ -29,13 +30,24 @@ const RESETTABLE = new Map([
  */
 export function parsePolicy(text: string, file = 'policy'): Policy {
   const options = { file, code: 'invalid-policy' as const, kind: 'policy', maxCharacters: MAX_CHARACTERS };
+  if (/^extends\s*:/m.test(text)) {
+    const message = `policy ${file} extends others: make it one document with assay policy flatten`;
+    throw new AssayError('invalid-policy', message);
+  }
   const { value, source } = parseYaml(text, PolicyDocument, options);
   const problems = [...checkFreshness(value, source), ...checkPcrs(value, source)];
   const boot = value.boot && compileBoot(value.boot, 2 * digestSize(value.pcrs.bank), source, problems);
   if (value.boot?.profile === 'no-log') problems.push(...checkLiterals(value, source));
   const ima = value.ima && compileIma(value.ima, source, problems);
+  const judgesBoot = value.boot !== undefined && value.boot.profile !== 'no-log';
+  const when = value.when && compileWhen(value.when, judgesBoot, source, problems);
   if (problems.length > 0) throw refuse(options, problems);
-  return { ...compile(value), ...(boot ? { boot } : {}), ...(ima ? { ima } : {}) };
+  return {
+    ...compile(value),
+    ...(boot ? { boot } : {}),
+    ...(ima ? { ima } : {}),
+    ...(when ? { when } : {}),
+  };
 }
 
 function compile(document: PolicyDocument): Policy {

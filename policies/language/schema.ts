@@ -88,6 +88,13 @@ export const PolicyDocument = Type.Object(
     ),
     boot: Type.Optional(BootSection),
     ima: Type.Optional(ImaRules),
+    when: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,58}$' }),
+        Type.String({ minLength: 1, maxLength: 1024 }),
+        { maxProperties: 32, description: 'Conditions in CEL that must all hold, by name' },
+      ),
+    ),
   },
   { additionalProperties: false },
 );

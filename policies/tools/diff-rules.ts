@@ -16,7 +16,8 @@ export interface Grant {
     | 'key'
     | 'buffer'
     | 'kexec'
-    | 'boot';
+    | 'boot'
+    | 'when';
   readonly message: string;
 }
 
@@ -27,6 +28,7 @@ export function grantsBeside(policy: Policy, other: Policy): Grant[] {
     ...quoteGrants(policy, other),
     ...bootGrants(policy.boot, other.boot),
     ...imaGrants(policy.ima, other.ima),
+    ...whenGrants(policy, other),
   ];
 }
 
@@ -69,6 +71,14 @@ function imaGrants(rules: ImaRules | undefined, other: ImaRules | undefined): Gr
   for (const text of beyond(rules.acceptedViolations, other.acceptedViolations))
     grants.push({ what: 'violations', message: `changes in use at ${text} (violations)` });
   return [...grants, ...keyGrants(rules.keys, other.keys), ...bufferGrants(rules.buffers, other.buffers)];
+}
+
+/** Conditions of the other policy that this one does not have: compared by what they say, not by name. */
+function whenGrants({ when = [] }: Policy, { when: theirs = [] }: Policy): Grant[] {
+  const own = new Set(when.map(({ expression }) => expression));
+  return theirs
+    .filter(({ expression }) => !own.has(expression))
+    .map(({ expression }) => ({ what: 'when', message: `what does not satisfy: ${expression}` }));
 }
 
 /** Patterns that no single one of the others covers. */

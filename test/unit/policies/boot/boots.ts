@@ -98,7 +98,7 @@ export function judge(document: string, { log, values, userspace }: Boot, boots?
 const AK = softwareEcc();
 
 /** A quote of these registers by a TPM. */
-function quoteOf(values: ReadonlyMap<number, Uint8Array>) {
+export function quoteOf(values: ReadonlyMap<number, Uint8Array>) {
   const pcrs = [...values.keys()].sort((a, b) => a - b);
   const all = concat(...pcrs.map((pcr) => values.get(pcr) ?? new Uint8Array()));
   const pcrDigest = new Uint8Array(hash(BANK, all, 'buffer'));
