@@ -15,6 +15,7 @@ import { nodeCommands } from './commands/node.ts';
 import { policyCommands } from './commands/policy.ts';
 import { resultCommands } from './commands/result.ts';
 import { serveCommand } from './commands/serve.ts';
+import { spireCommands } from './commands/spire.ts';
 import { trustCommands } from './commands/trust.ts';
 import { watchCommands } from './commands/watch.ts';
 import type { CommandContext } from './context.ts';
@@ -79,6 +80,7 @@ function build(ports: ProgramPorts): { command: Command; close: () => Promise<vo
   enrolCommands(command, context);
   trustCommands(command, context);
   issueCommands(command, context);
+  spireCommands(command, context);
   resultCommands(command, context);
   bundleCommands(command, context);
   watchCommands(command, context);

@@ -21,13 +21,6 @@ export function issueCommands(program: Command, context: Context): void {
     .command('list')
     .description('all bans')
     .action(() => listBans(context()));
-
-  const spire = program.command('spire').description('SPIRE');
-  spire
-    .command('snippet')
-    .description('server and agent configuration that fits this PKI')
-    .option('--group <group>', 'trust only the issuing CA of this group')
-    .action((options: { group?: string }) => snippet(context(), options.group));
 }
 
 interface CertOptions {
@@ -84,10 +77,4 @@ function renderBans(rows: readonly BanRecord[], now: Date): string {
     ],
     rows,
   );
-}
-
-async function snippet(context: CommandContext, group: string | undefined): Promise<void> {
-  const api = await context.api();
-  const answer = await api.get<{ server: string; agent: string }>('issuer', '/v1/spire-snippet', { group });
-  show(context, answer, ({ server, agent }) => `${server.trimEnd()}\n\n${agent.trimEnd()}`);
 }

@@ -35,6 +35,14 @@ export function spireTransport(to: SpireAddress, trustDomain: string): () => Tra
   };
 }
 
+/** Over TCP without a certificate of ours: enough to attest. */
+export function anonymousTransport(address: string, bundle: string, trustDomain: string): Transport {
+  return createGrpcTransport({
+    baseUrl: `https://${address}`,
+    nodeOptions: { ca: bundle, ...serverCheck(trustDomain) },
+  });
+}
+
 function tcpTransport(
   { address, svid }: Extract<SpireAddress, { address: string }>,
   trustDomain: string,
@@ -45,10 +53,17 @@ function tcpTransport(
       ca: readFileSync(svid.bundle),
       cert: readFileSync(svid.certificate),
       key: readFileSync(svid.key),
-      minVersion: 'TLSv1.2',
-      checkServerIdentity: (_host, certificate) => checkServer(certificate, trustDomain),
+      ...serverCheck(trustDomain),
     },
   });
+}
+
+function serverCheck(trustDomain: string) {
+  return {
+    minVersion: 'TLSv1.2' as const,
+    checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
+      checkServer(certificate, trustDomain),
+  };
 }
 
 /** SPIRE's certificate has a SPIFFE ID and no host name: the ID is what is checked, beside the chain. */

@@ -9,7 +9,7 @@ import { DigestSet } from '../../../../policies/digests/digest-set.ts';
 export type Answers = Readonly<Record<string, unknown>>;
 
 /** Runs a command line against a verifier that knows these answers; without any there is no profile. */
-export async function assay(argv: readonly string[], answers?: Answers) {
+export async function assay(argv: readonly string[], answers?: Answers, now = new Date(0)) {
   const out: string[] = [];
   const err: string[] = [];
   const before = process.exitCode;
@@ -20,7 +20,7 @@ export async function assay(argv: readonly string[], answers?: Answers) {
         if (answers) return apiOf(answers);
         throw new AssayError('invalid-config', 'no client profile found; make one. Tried:\n  /somewhere');
       },
-      now: () => new Date(0),
+      now: () => now,
       out: (text) => out.push(text),
       err: (text) => err.push(text),
     });
