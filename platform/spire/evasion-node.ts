@@ -126,7 +126,7 @@ export async function certificateBy(
 }
 
 /** A UUID of version 8 as nodes have, and of no node: it is random. */
-export function throwAwayId(): string {
+function throwAwayId(): string {
   const hex = randomBytes(16).toString('hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20)}`;
 }
