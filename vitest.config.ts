@@ -22,6 +22,13 @@ const suites = {
     hookTimeout: 180_000,
     retry,
   },
+  // A machine in QEMU that boots and runs our agent (test/vm).
+  vm: {
+    include: ['test/vm/**/*.test.ts'],
+    globalSetup: ['test/storage/support/global-setup.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 480_000,
+  },
   // The real spire-server and spire-agent (scripts/spire-binaries.ts).
   spire: {
     include: ['test/spire/**/*.test.ts'],

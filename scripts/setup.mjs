@@ -16,6 +16,17 @@ const MINIMUM_NODE = 20;
 const SYSTEM = {
   swtpm: { programs: ['swtpm', 'swtpm_setup', 'swtpm_localca'], packages: ['swtpm', 'swtpm-tools'] },
   'tpm2-tools': { programs: ['tpm2_checkquote'], packages: ['tpm2-tools'] },
+  qemu: {
+    programs: [
+      'qemu-system-x86_64',
+      '/usr/share/OVMF/OVMF_CODE_4M.fd',
+      'mmdebstrap',
+      'cpio',
+      'mke2fs',
+      'dpkg-deb',
+    ],
+    packages: ['qemu-system-x86', 'ovmf', 'mmdebstrap', 'cpio', 'e2fsprogs', 'dpkg'],
+  },
   openssl: { programs: ['openssl'], packages: ['openssl'] },
   postgresql: { programs: ['/usr/lib/postgresql'], packages: ['postgresql'] },
   redis: { programs: ['redis-server'], packages: ['redis-server'] },

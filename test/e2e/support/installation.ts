@@ -15,6 +15,10 @@ export interface InstallationOptions {
   readonly connection: DatabaseConnection;
   readonly redis?: string;
   readonly lease: string;
+  /** By which nodes reach the services, besides this machine's own names. */
+  readonly hosts?: readonly string[];
+  /** How long the verifier waits for the answer of a node. */
+  readonly timeout?: string;
   /** Where the issuer bans. */
   readonly spire?: NonNullable<ServeConfig['issuer']['spire']>;
 }
@@ -36,13 +40,17 @@ export async function install(options: InstallationOptions): Promise<Installatio
   const made = await initialise({
     directory: join(options.directory, 'assay'),
     ...{ trustDomain: 'e2e.test', nodesDomain: 'nodes.e2e.test', groups: [GROUP] },
-    ...{ hosts: ['localhost', '127.0.0.1'], clock: () => new Date(), random: randomBytes },
+    ...{
+      hosts: ['localhost', '127.0.0.1', ...(options.hosts ?? [])],
+      clock: () => new Date(),
+      random: randomBytes,
+    },
   });
   const config: ServeConfig = parse(await readFile(made.config, 'utf8'));
   config.database.url = urlOf(options.connection);
   if (options.redis !== undefined) config.redis = { url: options.redis };
   config.verifier.lease = options.lease;
-  config.verifier.timeout = '3s';
+  config.verifier.timeout = options.timeout ?? '3s';
   config.issuer.crl = { interval: '1s', lifetime: '1h' };
   if (options.spire) config.issuer.spire = options.spire;
   config.log = { level: 'debug' };

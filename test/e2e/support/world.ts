@@ -48,6 +48,8 @@ export interface WorldOptions {
   readonly issuers?: number;
   readonly lease?: string;
   readonly policy?: string;
+  readonly hosts?: readonly string[];
+  readonly timeout?: string;
   readonly redis?: () => Promise<string | undefined>;
   /** SPIRE servers where the issuer bans. */
   readonly spire?: NonNullable<Parameters<typeof install>[0]['spire']>;
@@ -91,6 +93,8 @@ export class World {
     const installation = await install({
       ...{ directory, connection, lease: options.lease ?? '15s' },
       ...(redis === undefined ? {} : { redis }),
+      ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
+      ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
       ...(options.spire === undefined ? {} : { spire: options.spire }),
     });
     await mkdir(join(directory, 'logs'));
