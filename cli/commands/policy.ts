@@ -38,12 +38,9 @@ export function policyCommands(program: Command, context: Context): void {
     .description('all policies and who they are for')
     .action(() => list(context()));
   policy
-    .command('show <name>')
-    .description('the text of a policy')
-    .option('--version <n>', 'default: the newest')
-    .action(async (name: string, options: { version?: string }) =>
-      showPolicy(context(), name, options.version),
-    );
+    .command('show <name[@version]>')
+    .description('the text of a policy: the newest version, or the one named')
+    .action((named: string) => showPolicy(context(), named));
   policy
     .command('assign <name>')
     .description('say who a policy is for; the most specific assignment counts')
@@ -57,9 +54,9 @@ export function policyCommands(program: Command, context: Context): void {
     .requiredOption('--node <node>', 'a node that is known to be good')
     .requiredOption('--name <name>', 'name of the policy')
     .addOption(
-      new Option('--profile <profile>', 'judge the boot by its log; without it, by PCR values alone').choices(
-        [...['shim-grub', 'uki', 'direct-kernel', 'bios', 'no-log']],
-      ),
+      new Option('--boot <profile>', 'judge the boot by its log; without it, by PCR values alone').choices([
+        ...['shim-grub', 'uki', 'direct-kernel', 'bios', 'no-log'],
+      ]),
     )
     .option('--command-line <text>', "of the node's kernel, for boots that measure only a digest of it")
     .option('--output <file>', 'default: standard output')
@@ -109,7 +106,8 @@ async function list(context: CommandContext): Promise<void> {
   );
 }
 
-async function showPolicy(context: CommandContext, name: string, version: string | undefined): Promise<void> {
+async function showPolicy(context: CommandContext, named: string): Promise<void> {
+  const [name = '', version] = named.split('@');
   const api = await context.api();
   const policy = await api.get<{ document: string }>('verifier', `/v1/policies/${encodeURIComponent(name)}`, {
     version,
@@ -141,7 +139,7 @@ async function subjectOf(options: AssignOptions, nodeId: (name: string) => Promi
 interface DraftOptions {
   readonly node: string;
   readonly name: string;
-  readonly profile?: string;
+  readonly boot?: string;
   readonly commandLine?: string;
   readonly output?: string;
 }
@@ -152,7 +150,7 @@ async function draft(context: CommandContext, options: DraftOptions): Promise<vo
   const draft = await api.send<{ document: string }>('verifier', 'POST', '/v1/policies/draft', {
     node,
     name: options.name,
-    ...(options.profile === undefined ? {} : { profile: options.profile }),
+    ...(options.boot === undefined ? {} : { profile: options.boot }),
     ...(options.commandLine === undefined ? {} : { commandLine: options.commandLine }),
   });
   if (options.output === undefined) return show(context, draft, (value) => value.document.trimEnd());
