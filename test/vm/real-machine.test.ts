@@ -1,98 +1,116 @@
-import { hash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { stringify } from 'yaml';
+import { parse } from 'yaml';
 import type { NodeDetail } from '../../core/messages/node.ts';
+import { expectAllRevoked } from '../e2e/support/checks.ts';
 import { until } from '../e2e/support/until.ts';
 import { useWorld } from '../e2e/support/world.ts';
 import { assay } from './support/assay.ts';
 import { COMMAND_LINE } from './support/machine.ts';
 import { ALIAS, HOST_ADDRESS, MATERIAL, VirtualNode } from './support/node.ts';
+import { importTree, initrdDigest, setPolicy } from './support/policy.ts';
 
-// One machine for all tests of this file: they are the chapters of its life.
+// One machine, since a boot is dear: the tests are the chapters of its life, in this order.
 const world = useWorld({ hosts: [HOST_ADDRESS], timeout: '30s' });
 const sets = { root: '', initrd: '' };
+const FIRST_PASS_MS = 120_000;
 let node: VirtualNode;
 
 beforeAll(async () => {
   node = await VirtualNode.make();
 });
 afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') console.error(await node.machine.lastWords());
+  if (task.result?.state === 'fail') console.error(await node.lastWords());
 });
 afterAll(() => node?.close());
 
 test('a machine passes under a policy made of its own root file system, initrd and command line', async () => {
-  sets.root = await importTree('vm-root', node.image.rootTree);
-  sets.initrd = await importTree('vm-initrd', node.image.initrdTree);
-  await setPolicy({ allow: [sets.root, sets.initrd] });
+  sets.root = await importTree(world(), 'vm-root', node.image.rootTree);
+  sets.initrd = await importTree(world(), 'vm-initrd', node.image.initrdTree);
+  await set({ applications: 'any' });
   await node.boot(world());
-  const detail = await untilState('trusted', 120_000);
-  expect(detail).toMatchObject({ outcome: 'pass', reasons: [], epoch: 0 });
-  console.log(
-    await node.machine.run('cat /proc/cmdline; wc -l /sys/kernel/security/ima/ascii_runtime_measurements'),
-  );
-}, 360_000);
+  const detail = await untilState('trusted', FIRST_PASS_MS);
+  expect(detail).toMatchObject({ outcome: 'pass', reasons: [], epoch: 0, policy: 'vm@1' });
+  await until('it has its certificate', () => hasMaterial());
+  expect(await node.machine.run('cat /proc/cmdline')).toBe(COMMAND_LINE);
+  const used = await node.machine.run('cat /sys/kernel/security/ima/ascii_runtime_measurements');
+  for (const path of ['boot_aggregate', '/usr/sbin/init', '/usr/bin/busybox', '/usr/bin/node']) {
+    expect(used).toContain(` ${path}\n`);
+  }
+}, 300_000);
 
-test('a program that its policy does not know: it is banned, and loses its certificate', async () => {
-  await until('node.pem is there', () => node.machine.succeeds(`test -s ${MATERIAL}`));
-  await node.machine.run('cp /usr/bin/true /root/unknown; echo >>/root/unknown');
-  await node.machine.run('/root/unknown');
-  const detail = await untilState('banned');
-  expect(detail.reasons).toMatchObject([
-    { rule: 'ima.digest', message: expect.stringMatching(/^\/root\/unknown is sha256:/) },
-  ]);
-  await until('node.pem is gone', async () => !(await node.machine.succeeds(`test -e ${MATERIAL}`)));
+test('its boot as the verifier drafts it is what it was started with, and the kernel can be pinned', async () => {
+  const named = ['--node', ALIAS, '--name', 'vm', '--boot', 'direct-kernel'];
+  const text = await assay(world(), 'policy', 'draft', ...named, '--command-line', COMMAND_LINE);
+  const { boot } = parse(text);
+  expect(boot).toMatchObject({
+    ...{ 'option-roms': 'none', files: { allow: [await initrdDigest(node.image)] } },
+    ...{ applications: { allow: [expect.any(String)] }, 'command-line': { 'any-of': [COMMAND_LINE] } },
+  });
+  await set({ applications: boot.applications });
+  await untilPolicy('vm@2');
+  expect(await detailOf()).toMatchObject({ state: 'trusted', outcome: 'pass', reasons: [], epoch: 0 });
 });
 
-async function importTree(name: string, tree: string): Promise<string> {
-  const imported: { id: string } = JSON.parse(
-    await assay(world(), '--json', 'digests', 'import', tree, '--name', name),
+test('without the set of its root file system it fails by what it runs, and is trusted again with it', async () => {
+  await set({ allow: [sets.initrd], reaction: 'stop' });
+  const failed = await untilState('failed');
+  expect(failed.reasons.map(({ rule }) => rule)).toEqual(failed.reasons.map(() => 'ima.digest'));
+  expect(failed.reasons.map(({ message }) => message)).toContainEqual(
+    expect.stringMatching(/^\/usr\/sbin\/init is sha256:/),
   );
-  return imported.id;
+  await until('its certificate is gone', async () => !(await hasMaterial()));
+  await set({});
+  await untilState('trusted');
+  await until('it has a certificate again', () => hasMaterial());
+});
+
+test('a program that its policy does not know: it is banned, and loses its certificate', async () => {
+  await node.machine.run('cp /usr/bin/true /root/unknown && echo >>/root/unknown');
+  // A file that nobody has run or read is no evidence of anything.
+  const { passes } = await detailOf();
+  await until('it passes twice more', async () => (await detailOf()).passes >= passes + 2);
+  await node.machine.run('/root/unknown');
+  const { reasons } = await untilState('banned');
+  expect(reasons).toMatchObject([
+    { rule: 'ima.digest', message: expect.stringMatching(/^\/root\/unknown is sha256:.*does not know/) },
+  ]);
+  expect(await assay(world(), 'node', 'show', ALIAS)).toContain('/root/unknown is sha256:');
+  await until('its certificate is gone', async () => !(await hasMaterial()));
+  await expectAllRevoked(world(), (await detailOf()).id);
+});
+
+/** A version of its policy: all that is known to be good, but for what is said. */
+function set(changes: Partial<Parameters<typeof setPolicy>[2]>): Promise<void> {
+  const rules = {
+    allow: [sets.root, sets.initrd],
+    applications: 'any',
+    reaction: 'ban',
+    ...changes,
+  } as const;
+  return setPolicy(world(), node.image, rules);
 }
 
-async function setPolicy({
-  allow,
-  applications = 'any',
-  reaction = 'ban',
-}: {
-  readonly allow: readonly string[];
-  readonly applications?: unknown;
-  readonly reaction?: 'ban' | 'stop';
-}): Promise<void> {
-  const initrd = hash('sha256', await readFile(node.image.initrd));
-  const file = join(world().directory, 'vm.yaml');
-  await writeFile(
-    file,
-    stringify({
-      ...{ assay: 'policy/v1', name: 'vm', freshness: { interval: '2s', 'trust-for': '2m' }, reaction },
-      pcrs: { bank: 'sha256', require: '0-9' },
-      boot: {
-        ...{ profile: 'direct-kernel', 'secure-boot': 'any', applications },
-        ...{ files: { allow: [initrd] }, 'command-line': { 'any-of': [COMMAND_LINE] } },
-      },
-      ima: { allow },
-    }),
-  );
-  await assay(world(), 'policy', 'add', file);
-  await assay(world(), 'policy', 'assign', 'vm', '--default');
+function hasMaterial(): Promise<boolean> {
+  return node.machine.succeeds(`test -s ${MATERIAL}`);
 }
 
-async function untilState(state: NodeDetail['state'], timeoutMs = 60_000): Promise<NodeDetail> {
-  let last: NodeDetail | undefined;
-  await until(
-    `the machine is ${state}`,
-    async () => {
-      last = await world()
-        .api.get<NodeDetail>('registrar', `/v1/nodes/${ALIAS}`)
-        .catch(() => undefined);
-      return last?.state === state;
-    },
-    timeoutMs,
-  ).catch((error: Error) => {
-    throw new Error(`${error.message}; it is ${JSON.stringify(last)}`);
-  });
+function detailOf(): Promise<NodeDetail> {
   return world().detail(ALIAS);
+}
+
+/** The machine is not known before it has enrolled. */
+async function untilState(state: NodeDetail['state'], timeoutMs?: number): Promise<NodeDetail> {
+  let last: NodeDetail | undefined;
+  const look = async () => {
+    last = await detailOf().catch(() => undefined);
+    return last?.state === state;
+  };
+  await until(`the machine is ${state}`, look, timeoutMs).catch((error: Error) => {
+    throw new Error(`${error.message}; it is ${last?.state}: ${JSON.stringify(last?.reasons)}`);
+  });
+  return detailOf();
+}
+
+async function untilPolicy(version: string): Promise<void> {
+  await until(`it was judged by ${version}`, async () => (await detailOf()).policy === version);
 }

@@ -23,7 +23,7 @@ export async function expectBanned(world: World, nodeId: string, rule: string): 
 }
 
 /** What it was given, revoked; there must have been something. */
-async function expectAllRevoked(world: World, nodeId: string): Promise<void> {
+export async function expectAllRevoked(world: World, nodeId: string): Promise<void> {
   const certificates = await world.certificates(nodeId);
   expect(certificates.length, 'certificates that were issued').toBeGreaterThan(0);
   expect(certificates.filter(({ revoked }) => !revoked)).toEqual([]);

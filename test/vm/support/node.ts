@@ -59,6 +59,11 @@ export class VirtualNode {
     await this.#machine.booted();
   }
 
+  /** For a test that failed. */
+  async lastWords(): Promise<string> {
+    return (await this.#machine?.lastWords()) ?? 'the machine was not started';
+  }
+
   async close(): Promise<void> {
     await this.#machine?.close();
     await rm(this.#directory, { recursive: true, force: true });
