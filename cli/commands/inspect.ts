@@ -1,18 +1,31 @@
 import { type Command, Option } from 'commander';
+import { fromHex } from '../../core/bytes/encoding.ts';
 import { AssayError, ParseError } from '../../core/errors.ts';
 import { type InspectedEventLog, inspectEventLog } from '../../core/eventlog/index.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import { type CommandContext, show } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readBytes } from '../files.ts';
+import { inspectEk, trustedRoots } from '../inspect/ek.ts';
 import { inspectImaList } from '../inspect/ima-list.ts';
+import { inspectQuote } from '../inspect/quote.ts';
+import { renderEk } from '../inspect/render-ek.ts';
 import { renderEventLog } from '../inspect/render-event-log.ts';
 import { renderImaList } from '../inspect/render-ima-list.ts';
+import { renderQuote } from '../inspect/render-quote.ts';
 
 interface ImaOptions {
   readonly bank: HashName;
   readonly pcr10?: string;
   readonly entries?: boolean;
+}
+
+interface QuoteOptions {
+  readonly attest: string;
+  readonly signature?: string;
+  readonly key: string;
+  readonly pcrs?: string;
+  readonly nonce?: string;
 }
 
 export function inspectCommands(program: Command, context: () => CommandContext): void {
@@ -38,6 +51,27 @@ export function inspectCommands(program: Command, context: () => CommandContext)
     .option('--pcr10 <hex>', 'how many entries lead to this value of PCR 10?')
     .option('--entries', 'show each entry')
     .action(async (file: string, options: ImaOptions) => ima(context(), file, options));
+  inspect
+    .command('quote')
+    .description(
+      'a quote: what it says, and each thing that a verifier looks at. Exit code 1 when one is not so',
+    )
+    .requiredOption(
+      '--attest <file>',
+      'TPMS_ATTEST (tpm2_quote -m), TPM2B_ATTEST, or the quote of a Keylime agent',
+    )
+    .option('--signature <file>', 'TPMT_SIGNATURE (tpm2_quote -s), or a plain one')
+    .requiredOption('--key <file>', 'the AK: TPM2B_PUBLIC, TPMT_PUBLIC, PEM or DER')
+    .option('--pcrs <file>', 'register values, as tpm2_quote -o writes them')
+    .option('--nonce <hex>', 'what was asked with')
+    .action(async (options: QuoteOptions) => quote(context(), options));
+  inspect
+    .command('ek <certificate>')
+    .description(
+      'an EK certificate: its key, who vouches for it, or who is missing. Exit code 1 when it is not accepted',
+    )
+    .option('--roots <directory>', 'PEM and DER files of manufacturers to trust, besides those that ship')
+    .action(async (file: string, options: { roots?: string }) => ek(context(), file, options.roots));
 }
 
 function eventLog(bytes: Uint8Array, file: string): InspectedEventLog {
@@ -60,4 +94,23 @@ async function ima(
   });
   if (list.wrongHash !== null || list.leadsTo?.entries === null) process.exitCode = EXIT.no;
   show(context, list, (value) => renderImaList(value, entries));
+}
+
+async function quote(context: CommandContext, options: QuoteOptions): Promise<void> {
+  const optional = async (file: string | undefined) => (file === undefined ? undefined : readBytes(file));
+  const [signature, pcrs] = [await optional(options.signature), await optional(options.pcrs)];
+  const inspected = inspectQuote({
+    ...{ attest: await readBytes(options.attest), key: await readBytes(options.key) },
+    ...(signature ? { signature } : {}),
+    ...(pcrs ? { pcrs } : {}),
+    ...(options.nonce === undefined ? {} : { nonce: fromHex(options.nonce, '--nonce') }),
+  });
+  if (inspected.checks.some(({ ok }) => ok === false)) process.exitCode = EXIT.no;
+  show(context, inspected, renderQuote);
+}
+
+async function ek(context: CommandContext, file: string, roots: string | undefined): Promise<void> {
+  const inspected = inspectEk(await readBytes(file), await trustedRoots(roots), context.now());
+  if (!inspected.ok) process.exitCode = EXIT.no;
+  show(context, inspected, renderEk);
 }
