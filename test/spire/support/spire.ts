@@ -15,6 +15,8 @@ export interface SpireOptions {
   /** Short: there are sockets in it. */
   readonly directory: string;
   readonly trustDomain: string;
+  /** OPA policy in place of the server's own. */
+  readonly policyFile?: string;
 }
 
 /** A program with its log, ended by its pid. */
@@ -72,6 +74,11 @@ export class SpireServerProcess {
     await mkdir(directory, { recursive: true });
     await writeFile(join(directory, 'anchor.pem'), anchor);
     const port = await freePort();
+    const { policyFile } = options;
+    const policy =
+      policyFile === undefined
+        ? ''
+        : `  experimental { auth_opa_policy_engine { local { rego_path = "${policyFile}" } } }\n`;
     await writeFile(
       join(directory, 'server.conf'),
       `server {
@@ -85,7 +92,7 @@ export class SpireServerProcess {
   agent_ttl = "1m"
   default_x509_svid_ttl = "1m"
   ratelimit { attestation = false }
-}
+${policy}}
 plugins {
   DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${join(directory, 'db.sqlite3')}" } }
   KeyManager "memory" { plugin_data {} }
