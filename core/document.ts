@@ -52,7 +52,11 @@ export function parseYaml<T extends TSchema>(
     );
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2' });
+  const document = parseDocument(text, {
+    ...{ lineCounter: lines, prettyErrors: false, version: '1.2' },
+    // What it would warn of on standard error is said by the schema.
+    logLevel: 'error',
+  });
   const { overrides = [] } = options;
   const source = overriddenSource(sourceOf(document, lines, options.file), overrides);
   const syntax = document.errors.map((error) => {

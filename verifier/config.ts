@@ -39,6 +39,7 @@ export const VerifierSection = Type.Object(
         Type.String({ pattern: '^(\\*|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$' }),
         Type.Array(Type.String(), { minItems: 1 }),
         {
+          additionalProperties: false,
           description:
             "PEM of the keys that may sign policies, by group; '*' for the others. Without it, unsigned ones count",
         },

@@ -23,8 +23,8 @@ const Quote = Type.Union([
       signature: Type.String({ ...Bytes, description: 'TPMT_SIGNATURE' }),
       pcrs: Type.Record(
         Type.String({ pattern: `^(${HASH_BANKS.join('|')})$` }),
-        Type.Record(Type.String({ pattern: '^(1?[0-9]|2[0-3])$' }), Hex),
-        { description: 'Values that came with it, by bank' },
+        Type.Record(Type.String({ pattern: '^(1?[0-9]|2[0-3])$' }), Hex, closed),
+        { ...closed, description: 'Values that came with it, by bank' },
       ),
     },
     closed,

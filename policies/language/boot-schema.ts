@@ -59,7 +59,7 @@ export const BootSection = Type.Object(
       Type.Record(
         Type.String({ pattern: '^[\\x21-\\x2b\\x2d-\\x7e]{1,128}$' }),
         Type.Integer({ minimum: 1, maximum: 999_999_999 }),
-        { minProperties: 1, maxProperties: 500 },
+        { ...closed, minProperties: 1, maxProperties: 500 },
       ),
     ),
     authorities: Type.Optional(Matches),
@@ -102,7 +102,7 @@ export const BootSection = Type.Object(
       Type.Record(
         Type.String({ pattern: '^\\.[a-z0-9_]{1,31}$' }),
         Type.Array(Digest, { minItems: 1, maxItems: 1000 }),
-        { minProperties: 1 },
+        { ...closed, minProperties: 1 },
       ),
     ),
     overrides: Type.Optional(Type.Enum(['none', 'any'])),

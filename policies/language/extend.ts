@@ -78,7 +78,7 @@ function isMapping(value: unknown): value is Mapping {
 }
 
 function readMapping({ file, text }: PolicySource): Mapping {
-  const document = parseDocument(text, { version: '1.2' });
+  const document = parseDocument(text, { version: '1.2', logLevel: 'error' });
   const [error] = document.errors;
   if (error) throw refused(file, error.message);
   let value: unknown;

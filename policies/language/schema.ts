@@ -4,6 +4,9 @@ import { BootSection } from './boot-schema.ts';
 
 /** The shape of a policy document. What a shape cannot say is in parse.ts. */
 
+/** A key that is not among those, or not of that form, is refused: it would say something that nobody reads. */
+const closed = { additionalProperties: false } as const;
+
 const Duration = Type.String({ pattern: DURATION_PATTERN });
 const Digest = Type.String({ pattern: '^[0-9a-f]{64}([0-9a-f]{32})?([0-9a-f]{32})?$' });
 const PcrSet = Type.String({ pattern: '^[0-9]{1,2}(-[0-9]{1,2})?(\\s*,\\s*[0-9]{1,2}(-[0-9]{1,2})?)*$' });
@@ -31,6 +34,7 @@ const ImaRules = Type.Object(
     ),
     files: Type.Optional(
       Type.Record(Type.String({ pattern: '^/' }), Type.Array(Digest, { minItems: 1, maxItems: 1000 }), {
+        ...closed,
         description: 'A few files more, by path',
       }),
     ),
@@ -59,6 +63,7 @@ const ImaRules = Type.Object(
       Type.Record(
         Type.String({ pattern: '^[^\\s]{1,255}$' }),
         Type.Union([Type.Literal('any'), Type.Array(Digest, { minItems: 1, maxItems: 1000 })]),
+        closed,
       ),
     ),
   },
@@ -82,7 +87,7 @@ export const PolicyDocument = Type.Object(
       {
         bank: Type.Enum(['sha256', 'sha384', 'sha512']),
         require: PcrSet,
-        values: Type.Optional(Type.Record(Type.String({ pattern: '^[0-9]{1,2}$' }), PcrRule)),
+        values: Type.Optional(Type.Record(Type.String({ pattern: '^[0-9]{1,2}$' }), PcrRule, closed)),
       },
       { additionalProperties: false },
     ),
@@ -92,7 +97,7 @@ export const PolicyDocument = Type.Object(
       Type.Record(
         Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,58}$' }),
         Type.String({ minLength: 1, maxLength: 1024 }),
-        { maxProperties: 32, description: 'Conditions in CEL that must all hold, by name' },
+        { ...closed, maxProperties: 32, description: 'Conditions in CEL that must all hold, by name' },
       ),
     ),
   },

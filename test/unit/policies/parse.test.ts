@@ -45,6 +45,22 @@ describe('parsePolicy', () => {
   const refusals: readonly [name: string, changes: Record<string, string>, expected: RegExp][] = [
     ['a missing key', { reaction: '' }, /web\.yaml:4:1.*reaction/],
     ['an unknown key', { colour: 'blue' }, /web\.yaml:6:9: colour: unknown key/],
+    [
+      'a register that is no number',
+      { pcrs: '{ bank: sha256, require: 0-2, values: { seven: { any-of: [] } } }' },
+      /pcrs\.values\.seven: unknown key/,
+    ],
+    [
+      'a file without its directory',
+      { ima: `{ files: { bin/x: [${VALUE}] } }` },
+      /ima\.files\.bin\/x: unknown key/,
+    ],
+    [
+      'a buffer whose name has spaces',
+      { ima: `{ files: { /x: [${VALUE}] }, buffers: { 'a b': any } }` },
+      /ima\.buffers\.a b: unknown key/,
+    ],
+    ['a condition whose name has capitals', { when: '{ A: tpm.clock > 1 }' }, /when\.A: unknown key/],
     ['another language version', { assay: 'policy/v9' }, /expected "policy\/v1"/],
     ['a duration without a unit', { freshness: '{ interval: 30, trust-for: 5m }' }, /freshness\.interval/],
     ['an interval under a second', { freshness: '{ interval: 10ms, trust-for: 5m }' }, /at least 1s/],
