@@ -4,7 +4,8 @@ import { AssayError } from '../../core/errors.ts';
 import { Instant, NodeId } from '../../core/messages/common.ts';
 import { node } from '../../platform/database/schema.ts';
 import type { App } from '../../platform/http/server.ts';
-import { agentPath, placesOf, type SpirePlace } from '../spire/places.ts';
+import { agentPath } from '../../platform/spire/agent-path.ts';
+import { placesOf, type SpirePlace } from '../spire/places.ts';
 import { listCertificates } from '../store/certificates.ts';
 import type { RoutesDeps } from './deps.ts';
 

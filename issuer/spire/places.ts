@@ -27,11 +27,6 @@ export function placesOf(places: readonly SpirePlace[], group: string | null): r
   return places.filter(({ groups }) => groups === undefined || (group !== null && groups.has(group)));
 }
 
-/** The path of a node's agent: what the template of `assay spire snippet` makes of the issuer's name. */
-export function agentPath(nodeId: string): string {
-  return `/spire/agent/x509pop/${nodeId}`;
-}
-
 function absolute(directory: string, at: SpireAddress): SpireAddress {
   const from = (file: string) => resolve(directory, file);
   if ('socket' in at) return { socket: from(at.socket) };

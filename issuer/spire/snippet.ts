@@ -1,3 +1,5 @@
+import { AGENT_PATH_TEMPLATE } from '../../platform/spire/agent-path.ts';
+
 export interface SnippetInput {
   /** SPIRE's trust domain. */
   readonly trustDomain: string;
@@ -14,10 +16,6 @@ export interface SpireSnippet {
   readonly agent: string;
 }
 
-/** The issuer's name is the one part of a leaf that its node cannot choose; anything but a node id is refused. */
-const AGENT_PATH_TEMPLATE =
-  '/x509pop/{{ if regexMatch `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$` .Issuer.CommonName }}{{ .Issuer.CommonName }}{{ else }}{{ fail `issuer is not a node CA` }}{{ end }}';
-
 /** What to put into SPIRE's configuration so that its x509pop attestor accepts the nodes of this PKI, and only them. */
 export function spireSnippet({ trustDomain, anchor, issuerUrl }: SnippetInput): SpireSnippet {
   const bundle = `/etc/spire/${anchor === 'root' ? 'node-root' : `node-issuing-${anchor.group}`}.pem`;
@@ -28,7 +26,7 @@ export function spireSnippet({ trustDomain, anchor, issuerUrl }: SnippetInput): 
       bundle,
       `curl -s ${issuerUrl}/v1/authorities | jq -r '${field}' > ${bundle}`,
     ),
-    agent: agentSnippet(trustDomain),
+    agent: agentSnippet(trustDomain, anchor === 'root'),
   };
 }
 
@@ -62,10 +60,15 @@ plugins {
 `;
 }
 
-function agentSnippet(trustDomain: string): string {
+const ISSUING_CA_ALONG = `#
+# The server trusts the node root, so node.pem has to lead there: in the configuration of assay-agent
+#   material: { include-issuing-ca: true }
+`;
+
+function agentSnippet(trustDomain: string, needsIssuingCa: boolean): string {
   return `# spire-agent.conf on the node: merge with what you have. Start spire-agent after node.pem exists;
 # it reads the file again whenever it attests.
-agent {
+${needsIssuingCa ? ISSUING_CA_ALONG : ''}agent {
   trust_domain = "${trustDomain}"
 }
 

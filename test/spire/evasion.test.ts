@@ -2,14 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { renderPem } from '../../core/x509/pem.ts';
-import { spireSnippet } from '../../issuer/spire/snippet.ts';
-import type { KeyedCertificate } from '../../platform/pki/certify.ts';
-import { createIssuingCa, createNodeRoot } from '../../platform/pki/node-ca.ts';
+import { AGENT_PATH_TEMPLATE } from '../../platform/spire/agent-path.ts';
 import { type AttestTarget, attestX509pop } from '../../platform/spire/attest.ts';
 import { EVASIONS, tryEvasion } from '../../platform/spire/evasion.ts';
-import { EvasionNode, type EvasionPki, minutes } from '../../platform/spire/evasion-node.ts';
+import { EvasionNode, type EvasionPki } from '../../platform/spire/evasion-node.ts';
 import { SpireServer } from '../../platform/spire/server.ts';
+import { nodePki } from './support/node-pki.ts';
 import { SpireServerProcess } from './support/spire.ts';
 
 const TRUST_DOMAIN = 'evasion.test';
@@ -19,28 +17,19 @@ let guarded: SpireServerProcess;
 let careless: SpireServerProcess;
 let pki: EvasionPki;
 
-/** The template that `assay spire snippet` prints, as it stands in a configuration. */
-function printedTemplate(): string {
-  const { server } = spireSnippet({ trustDomain: TRUST_DOMAIN, anchor: 'root', issuerUrl: 'https://issuer' });
-  return /agent_path_template = "(.*)"/.exec(server)?.[1] ?? '';
-}
-
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'evade-'));
-  const at = new Date();
-  const root: KeyedCertificate = await createNodeRoot({ commonName: 'Nodes', ...minutes(at, -60, 600) });
-  const issuingCa = await createIssuingCa({ root, group: 'web', ...minutes(at, -60, 300) });
-  pki = { issuingCa, trustDomain: TRUST_DOMAIN, nodesDomain: 'nodes.evasion.test', above: [], at };
-  const anchor = renderPem('CERTIFICATE', issuingCa.certificate.der);
+  const made = await nodePki(TRUST_DOMAIN);
+  pki = made.pki;
   const start = (name: string, template: string) => {
     const options = {
       binaries: inject('spireBinaries'),
       directory: join(scratch, name),
       trustDomain: TRUST_DOMAIN,
     };
-    return SpireServerProcess.start(options, anchor, template);
+    return SpireServerProcess.start(options, made.anchor, template);
   };
-  [guarded, careless] = await Promise.all([start('g', printedTemplate()), start('c', DEFAULT_TEMPLATE)]);
+  [guarded, careless] = await Promise.all([start('g', AGENT_PATH_TEMPLATE), start('c', DEFAULT_TEMPLATE)]);
 });
 afterAll(async () => {
   await Promise.all([guarded?.close(), careless?.close()]);

@@ -1,16 +1,16 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, constants } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { renderPem } from '../../core/x509/pem.ts';
-import { createIssuingCa, createNodeRoot } from '../../platform/pki/node-ca.ts';
+import { AGENT_PATH_TEMPLATE } from '../../platform/spire/agent-path.ts';
 import { attestX509pop } from '../../platform/spire/attest.ts';
-import { EvasionNode, type EvasionPki, minutes } from '../../platform/spire/evasion-node.ts';
+import { EvasionNode, type EvasionPki } from '../../platform/spire/evasion-node.ts';
 import { SpireServer } from '../../platform/spire/server.ts';
 import { until } from '../e2e/support/until.ts';
+import { nodePki, writeMaterial } from './support/node-pki.ts';
 import { SpireAgentProcess, SpireServerProcess } from './support/spire.ts';
 
 const TRUST_DOMAIN = 'least.test';
@@ -23,10 +23,8 @@ let pki: EvasionPki;
 
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'least-'));
-  const at = new Date();
-  const root = await createNodeRoot({ commonName: 'Nodes', ...minutes(at, -60, 600) });
-  const issuingCa = await createIssuingCa({ root, group: 'web', ...minutes(at, -60, 300) });
-  pki = { issuingCa, trustDomain: TRUST_DOMAIN, nodesDomain: 'nodes.least.test', above: [], at };
+  const made = await nodePki(TRUST_DOMAIN);
+  pki = made.pki;
   const policyFile = join(scratch, 'server.rego');
   const shipped = await readFile(SHIPPED, 'utf8');
   expect(shipped).toContain('"spiffe://example.org/assay/issuer"');
@@ -36,26 +34,16 @@ beforeAll(async () => {
     directory: join(scratch, 's'),
     ...{ trustDomain: TRUST_DOMAIN, policyFile },
   };
-  const anchor = renderPem('CERTIFICATE', issuingCa.certificate.der);
-  spire = await SpireServerProcess.start(options, anchor, '/x509pop/{{ .Issuer.CommonName }}');
+  spire = await SpireServerProcess.start(options, made.anchor, AGENT_PATH_TEMPLATE);
 });
 afterAll(async () => {
   await spire?.close();
   await rm(scratch, { recursive: true, force: true });
 });
 
-/** An X509-SVID in files; nobody here is an administrator. */
-async function mint(spiffeId: string) {
-  const directory = join(scratch, spiffeId.replaceAll(/[^a-z]/g, '-'));
-  await mkdir(directory, { recursive: true });
-  await spire.command('x509', 'mint', '-spiffeID', spiffeId, '-write', directory);
-  const at = (name: string) => join(directory, name);
-  return { certificate: at('svid.pem'), key: at('key.pem'), bundle: at('bundle.pem') };
-}
-
 /** gRPC status of a call with an empty message. */
 async function statusOf(spiffeId: string, method: string): Promise<string> {
-  const { certificate, key, bundle } = await mint(spiffeId);
+  const { certificate, key, bundle } = await spire.mint(spiffeId);
   const session = connect(`https://127.0.0.1:${spire.port}`, {
     ...{ cert: await readFile(certificate), key: await readFile(key), ca: await readFile(bundle) },
     checkServerIdentity: () => undefined,
@@ -95,7 +83,7 @@ describe('spire.least-privilege: under the OPA policy that ships', () => {
   test('the issuer, which is no administrator, bans, looks, and lets back', async () => {
     const node = await EvasionNode.create(pki);
     expect(await attest(node)).toMatchObject({ ok: true, path: node.path });
-    const svid = await mint(ISSUER);
+    const svid = await spire.mint(ISSUER);
     const at = { address: `127.0.0.1:${spire.port}`, svid };
     const issuer = new SpireServer({ name: 'it', trustDomain: TRUST_DOMAIN, at });
     expect(await issuer.ban(node.path)).toBe(true);
@@ -133,10 +121,7 @@ describe('spire.least-privilege: under the OPA policy that ships', () => {
 
   test('SPIRE itself goes on: an agent attests, synchronises, and its workload gets an SVID', async () => {
     const node = await EvasionNode.create(pki);
-    const { chain, privateKey } = await node.leaf();
-    const material = join(scratch, 'node.pem');
-    const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }));
-    await writeFile(material, [key, ...chain.map((der) => renderPem('CERTIFICATE', der))].join(''));
+    const material = await writeMaterial(join(scratch, 'node.pem'), await node.leaf());
     const ids = { parent: `spiffe://${TRUST_DOMAIN}${node.path}`, workload: `spiffe://${TRUST_DOMAIN}/w` };
     const selector = `unix:uid:${process.getuid?.()}`;
     const entry = ['-parentID', ids.parent, '-spiffeID', ids.workload, '-selector', selector];

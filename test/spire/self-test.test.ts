@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { initialise } from '../../cli/init/initialise.ts';
-import { spireSnippet } from '../../issuer/spire/snippet.ts';
+import { AGENT_PATH_TEMPLATE } from '../../platform/spire/agent-path.ts';
 import { EVASIONS } from '../../platform/spire/evasion.ts';
 import { assay as runAssay } from '../unit/cli/policy/harness.ts';
 import { SpireServerProcess } from './support/spire.ts';
@@ -53,9 +53,7 @@ async function withServer(
 }
 
 test('nothing gets through a server that is configured as we print it, and nothing is left on it', async () => {
-  const { server } = spireSnippet({ trustDomain: TRUST_DOMAIN, anchor: 'root', issuerUrl: 'https://issuer' });
-  const template = /agent_path_template = "(.*)"/.exec(server)?.[1] ?? '';
-  await withServer('good', template, async (spire, args) => {
+  await withServer('good', AGENT_PATH_TEMPLATE, async (spire, args) => {
     const banned = EVASIONS.filter(({ must }) => must === 'own').length;
     const whole = await assay(['--json', 'spire', 'self-test', ...args, '--socket', spire.socket]);
     const { rows, left } = JSON.parse(whole.out);
@@ -86,9 +84,7 @@ test('a server with the default template fails, and the remedy is named once', a
 });
 
 test('a server that knows nothing of these nodes is told apart: nothing is proven by its refusals', async () => {
-  const { server } = spireSnippet({ trustDomain: TRUST_DOMAIN, anchor: 'root', issuerUrl: 'https://issuer' });
-  const template = /agent_path_template = "(.*)"/.exec(server)?.[1] ?? '';
-  await withServer('late', template, async (_spire, args) => {
+  await withServer('late', AGENT_PATH_TEMPLATE, async (_spire, args) => {
     const { code, out } = await runAssay(['--json', 'spire', 'self-test', ...args], undefined, new Date(0));
     expect(code).toBe(1);
     expect(JSON.parse(out).rows).toMatchObject([

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -32,17 +32,8 @@ afterAll(async () => {
   await rm(scratch, { recursive: true, force: true });
 });
 
-/** An X509-SVID of SPIRE's own CA, in files. */
-async function mint(spiffeId: string) {
-  const directory = join(scratch, spiffeId.replaceAll(/[^a-z]/g, '-'));
-  await mkdir(directory, { recursive: true });
-  await spire.command('x509', 'mint', '-spiffeID', spiffeId, '-write', directory);
-  const at = (name: string) => join(directory, name);
-  return { certificate: at('svid.pem'), key: at('key.pem'), bundle: at('bundle.pem') };
-}
-
 async function overTcp(spiffeId: string, trustDomain = TRUST_DOMAIN): Promise<SpireServer> {
-  const svid = await mint(spiffeId);
+  const svid = await spire.mint(spiffeId);
   return new SpireServer({ name: 'tcp', trustDomain, at: { address: `127.0.0.1:${spire.port}`, svid } });
 }
 

@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort } from '../../../demo/ports.ts';
+import type { SvidFiles } from '../../../platform/spire/connection.ts';
 import { until } from '../../e2e/support/until.ts';
 
 const START_MS = 30_000;
@@ -96,6 +97,7 @@ ${policy}}
 plugins {
   DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${join(directory, 'db.sqlite3')}" } }
   KeyManager "memory" { plugin_data {} }
+  NodeAttestor "join_token" { plugin_data {} }
   NodeAttestor "x509pop" {
     plugin_data {
       ca_bundle_path = "${join(directory, 'anchor.pem')}"
@@ -116,6 +118,15 @@ plugins {
     };
     await until('spire-server is healthy', healthy, START_MS);
     return server;
+  }
+
+  /** An X509-SVID of SPIRE's own CA, in files: what an administrator over TCP has, if its id is in admin_ids. */
+  async mint(spiffeId: string): Promise<SvidFiles> {
+    const directory = join(this.options.directory, spiffeId.replaceAll(/[^a-z]/g, '-'));
+    await mkdir(directory, { recursive: true });
+    await this.command('x509', 'mint', '-spiffeID', spiffeId, '-write', directory);
+    const at = (name: string) => join(directory, name);
+    return { certificate: at('svid.pem'), key: at('key.pem'), bundle: at('bundle.pem') };
   }
 
   /** spire-server's own command line, over its socket. @returns what it prints */
@@ -151,6 +162,12 @@ interface ListedAgent {
   readonly x509svid_serial_number: string;
 }
 
+function attestorOf(material: string | object): string {
+  if (typeof material !== 'string') return 'NodeAttestor "join_token" { plugin_data {} }';
+  const data = `private_key_path = "${material}" certificate_path = "${material}"`;
+  return `NodeAttestor "x509pop" { plugin_data { ${data} } }`;
+}
+
 /** spire-agent on a node, with the node's certificate and key in one file. */
 export class SpireAgentProcess {
   readonly socket: string;
@@ -162,10 +179,11 @@ export class SpireAgentProcess {
     this.#program = new Program(join(binaries, 'spire-agent'), args, join(directory, 'agent.log'));
   }
 
+  /** @param material PEM file with key and certificates, or a join token that is used once */
   static async start(
     server: SpireServerProcess,
     directory: string,
-    material: string,
+    material: string | { readonly joinToken: string },
   ): Promise<SpireAgentProcess> {
     await mkdir(directory, { recursive: true });
     await writeFile(join(directory, 'bundle.pem'), await server.command('bundle', 'show'));
@@ -179,9 +197,10 @@ export class SpireAgentProcess {
   trust_domain = "${server.options.trustDomain}"
   data_dir = "${directory}"
   log_level = "DEBUG"
+  ${typeof material === 'string' ? '' : `join_token = "${material.joinToken}"`}
 }
 plugins {
-  NodeAttestor "x509pop" { plugin_data { private_key_path = "${material}" certificate_path = "${material}" } }
+  ${attestorOf(material)}
   KeyManager "memory" { plugin_data {} }
   WorkloadAttestor "unix" { plugin_data {} }
 }
