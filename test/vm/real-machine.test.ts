@@ -11,7 +11,7 @@ import { importTree, initrdDigest, setPolicy } from './support/policy.ts';
 
 // One machine, since a boot is dear: the tests are the chapters of its life, in this order.
 const world = useWorld({ hosts: [HOST_ADDRESS], timeout: '30s' });
-const sets = { root: '', initrd: '' };
+let rootSet: string;
 const FIRST_PASS_MS = 120_000;
 let node: VirtualNode;
 
@@ -24,8 +24,7 @@ afterEach(async ({ task }) => {
 afterAll(() => node?.close());
 
 test('a machine passes under a policy made of its own root file system, initrd and command line', async () => {
-  sets.root = await importTree(world(), 'vm-root', node.image.rootTree);
-  sets.initrd = await importTree(world(), 'vm-initrd', node.image.initrdTree);
+  rootSet = await importTree(world(), 'vm-root', node.image.rootTree);
   await set({ applications: 'any' });
   await node.boot(world());
   const detail = await untilState('trusted', FIRST_PASS_MS);
@@ -52,7 +51,9 @@ test('its boot as the verifier drafts it is what it was started with, and the ke
 });
 
 test('without the set of its root file system it fails by what it runs, and is trusted again with it', async () => {
-  await set({ allow: [sets.initrd], reaction: 'stop' });
+  // Some files are the same, and at the same path. PCR 9 has its initrd as a whole: IMA measures nothing in there.
+  const initrdSet = await importTree(world(), 'vm-initrd', node.image.initrdTree);
+  await set({ allow: [initrdSet], reaction: 'stop' });
   const failed = await untilState('failed');
   expect(failed.reasons.map(({ rule }) => rule)).toEqual(failed.reasons.map(() => 'ima.digest'));
   expect(failed.reasons.map(({ message }) => message)).toContainEqual(
@@ -82,7 +83,7 @@ test('a program that its policy does not know: it is banned, and loses its certi
 /** A version of its policy: all that is known to be good, but for what is said. */
 function set(changes: Partial<Parameters<typeof setPolicy>[2]>): Promise<void> {
   const rules = {
-    allow: [sets.root, sets.initrd],
+    allow: [rootSet],
     applications: 'any',
     reaction: 'ban',
     ...changes,

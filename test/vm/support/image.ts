@@ -43,7 +43,15 @@ export async function makeImage(directory: string, programs: HostPrograms): Prom
 
 async function makeRootTree(tree: string, parts: DebianParts, programs: HostPrograms): Promise<void> {
   await mkdir(tree);
-  const without = ['./dev/*', './var/lib/dpkg', './var/cache', './usr/share/doc'];
+  // mmdebstrap copies the host's names of itself and of its resolvers.
+  const without = [
+    './etc/resolv.conf',
+    './etc/hostname',
+    './dev/*',
+    './var/lib/dpkg',
+    './var/cache',
+    './usr/share/doc',
+  ];
   const exclude = without.map((path) => `--exclude=${path}`);
   await run(programs.find('tar'), ['-C', tree, ...exclude, '-xf', parts.root]);
   await mkdir(join(tree, 'var/lib'), { recursive: true });
