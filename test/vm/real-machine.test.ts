@@ -10,14 +10,15 @@ import { ALIAS, HOST_ADDRESS, MATERIAL, VirtualNode } from './support/node.ts';
 import { importTree, initrdDigest, setPolicy } from './support/policy.ts';
 
 // One machine, since a boot is dear: the tests are the chapters of its life, in this order.
-const world = useWorld({ hosts: [HOST_ADDRESS], timeout: '30s' });
-let rootSet: string;
 const FIRST_PASS_MS = 120_000;
 let node: VirtualNode;
+let rootSet: string;
 
+// First of all, since it is what a host may be unable to do.
 beforeAll(async () => {
   node = await VirtualNode.make();
 });
+const world = useWorld({ hosts: [HOST_ADDRESS], timeout: '30s' });
 afterEach(async ({ task }) => {
   if (task.result?.state === 'fail') console.error(await node.lastWords());
 });
