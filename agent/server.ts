@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
 import { AssayError } from '../core/errors.ts';
@@ -50,13 +51,19 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
     (request, response) => void handle(options, request, response),
   );
   server.maxConnections = MAX_CONNECTIONS;
+  const sockets = new Set<Duplex>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   await listen(server, host, port);
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>
       new Promise((closed) => {
         server.close(() => closed());
-        server.closeAllConnections();
+        // Also those that are still in their handshake, which HTTP does not know: kept alive, they would keep us.
+        for (const socket of sockets) socket.destroy();
       }),
   };
 }

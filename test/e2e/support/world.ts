@@ -67,6 +67,7 @@ export class World {
   readonly #processes = new Map<string, ServiceProcess>();
   readonly #urls = new Map<string, string>();
   readonly #nodes: { close(): Promise<void> }[] = [];
+  readonly #nodeNames = new Map<string, number>();
   readonly #drop: () => Promise<void>;
   #trusting: Promise<unknown> | undefined;
 
@@ -170,7 +171,10 @@ export class World {
   /** A node that was never seen before, with its agent not started. */
   async node(name: string, pcrBanks: PcrBankName[] = ['sha256']): Promise<SwtpmNode> {
     const ca = join(this.directory, 'manufacturer');
-    const directory = join(this.directory, name);
+    // A test that is tried again finds the directory of its first try.
+    const tries = this.#nodeNames.get(name) ?? 0;
+    this.#nodeNames.set(name, tries + 1);
+    const directory = join(this.directory, tries === 0 ? name : `${name}-${tries + 1}`);
     const services = { ...this.installation.urls, ...this.installation };
     const node = await SwtpmNode.make({ name, directory, services, ca, pcrBanks });
     this.#nodes.push(node);

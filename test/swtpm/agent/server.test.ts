@@ -1,6 +1,8 @@
 import { createHash, hash, randomBytes, type X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -332,3 +334,13 @@ test('a TPM that is gone is an error in the envelope, and a fault for the log', 
   expect(answer.body).toMatchObject({ code: 500, results: {} });
   expect(faults).toHaveLength(1);
 });
+
+test('it ends although somebody is in the middle of a handshake: nobody keeps it up', async () => {
+  const socket = connect(server.port, '127.0.0.1');
+  await once(socket, 'connect');
+  const ended = once(socket, 'close');
+  // It has taken the connection when it answers another one.
+  await call('/version');
+  await server.close();
+  await ended;
+}, 5000);
