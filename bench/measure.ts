@@ -46,3 +46,9 @@ export function median(values: readonly number[]): number {
   const upper = ascending[Math.floor(middle)] ?? Number.NaN;
   return Number.isInteger(middle) ? ((ascending[middle - 1] ?? upper) + upper) / 2 : upper;
 }
+
+/** The smallest of the values that so many percent of them do not exceed. */
+export function percentile(values: readonly number[], percent: number): number {
+  const ascending = [...values].sort((a, b) => a - b);
+  return ascending[Math.max(0, Math.ceil((ascending.length * percent) / 100) - 1)] ?? Number.NaN;
+}
