@@ -6,6 +6,7 @@ import { type AltNames, basicConstraints, keyUsage, subjectAltName } from '../pk
 import { createKeyPair, randomSerial, type SigningCa, signWith } from '../pki/keys.ts';
 import { commonNameOnly } from '../pki/names.ts';
 import { createNodeCaCertificate } from '../pki/node-ca.ts';
+import { agentPath } from './agent-path.ts';
 import type { X509popMaterial } from './attest.ts';
 
 /** In whose name certificates are made. */
@@ -72,7 +73,7 @@ export class EvasionNode {
 
   /** The id of its agent in SPIRE. */
   get path(): string {
-    return `/spire/agent/x509pop/${this.id}`;
+    return agentPath(this.id);
   }
 
   get dnsName(): string {
