@@ -6,16 +6,16 @@ import { Lifecycle } from '../platform/lifecycle.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { createIssuerApp } from './app.ts';
-import { type BanTarget, banReconciler } from './bans/reconciler.ts';
+import { banReconciler } from './bans/reconciler.ts';
 import { type IssuerConfig, type IssuerSection, resolveIssuerConfig } from './config.ts';
 import { crlFiles } from './crl/file.ts';
 import { publishAll } from './crl/publisher.ts';
 import { type Loop, startLoop } from './loop.ts';
 import { issuerMetrics } from './routes/deps.ts';
 import { type Authorities, openAuthorities } from './signer/authorities.ts';
-import { spireBanTarget } from './spire/ban-target.ts';
+import { spireBanPlace } from './spire/ban-place.ts';
 import { openPlaces, type SpirePlace } from './spire/places.ts';
-import { banStore } from './store/bans.ts';
+import { banStore, followWishes } from './store/bans.ts';
 import { challengeStore } from './store/challenges.ts';
 import { crlStore } from './store/crls.ts';
 import { issueStore } from './store/issues.ts';
@@ -36,8 +36,6 @@ export interface IssuerDependencies {
   readonly tls: TlsMaterial;
   readonly clock: () => Date;
   readonly randomBytes: RandomBytes;
-  /** Where bans take effect; absent: they are recorded as wanted. */
-  readonly banTarget?: BanTarget;
 }
 
 const SWEEP_MS = 30_000;
@@ -78,11 +76,14 @@ export async function startIssuer(
     );
     parts.own('http', app);
     const crlLoop = parts.own('crl', startCrlLoop(deps, config, authorities));
-    const banLoop = parts.own('bans', startBanLoop(deps, config, spire));
+    const banLoops = startBanLoops(deps, config, spire).map((loop) => parts.own('bans', loop));
     parts.own('challenges', startSweepLoop(deps, challenges.sweep));
-    parts.own('trust events', await database.listen('assay_trust_event', () => wakeAll(crlLoop, banLoop)));
+    parts.own(
+      'trust events',
+      await database.listen('assay_trust_event', () => wakeAll(crlLoop, ...banLoops)),
+    );
     // A retired node revokes and bans without an event of trust.
-    parts.own('nodes', await database.listen('assay_node', () => wakeAll(crlLoop, banLoop)));
+    parts.own('nodes', await database.listen('assay_node', () => wakeAll(crlLoop, ...banLoops)));
     const address = await app.listen(config.listen);
     // Port 0 is whatever was free.
     const url = config.listen.port === 0 ? address : config.url;
@@ -110,20 +111,23 @@ function startCrlLoop(
   return startLoop({ name: 'crl', run, intervalMs: crl.intervalMs, debounceMs: DEBOUNCE_MS, logger });
 }
 
-function startBanLoop(
-  { database, logger, banTarget, clock }: IssuerDependencies,
+/** One for each place, so that none waits for another; without a place bans are recorded as wanted. */
+function startBanLoops(
+  { database, logger, clock }: IssuerDependencies,
   { bans }: IssuerConfig,
   spire: readonly SpirePlace[],
-): Loop {
-  const reconciler = banReconciler({
-    store: banStore(database),
-    target: banTarget ?? (spire.length > 0 ? spireBanTarget(spire) : undefined),
-    clock,
-    logger,
-    confirmAfterMs: bans.confirmMs,
+): Loop[] {
+  const timing = { intervalMs: bans.intervalMs, debounceMs: BAN_DEBOUNCE_MS, logger };
+  if (spire.length === 0) {
+    const run = async (): Promise<undefined> => void (await followWishes(database));
+    return [startLoop({ name: 'bans', run, ...timing })];
+  }
+  const store = banStore(database);
+  return spire.map((one) => {
+    const place = spireBanPlace(one);
+    const { round: run } = banReconciler({ store, place, clock, logger, confirmAfterMs: bans.confirmMs });
+    return startLoop({ name: `bans at ${place.name}`, run, ...timing });
   });
-  const run = reconciler.round;
-  return startLoop({ name: 'bans', run, intervalMs: bans.intervalMs, debounceMs: BAN_DEBOUNCE_MS, logger });
 }
 
 function startSweepLoop({ logger }: IssuerDependencies, sweep: () => Promise<number>): Loop {

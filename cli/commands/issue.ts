@@ -65,15 +65,22 @@ async function listBans(context: CommandContext): Promise<void> {
   show(context, bans, (rows) => (rows.length === 0 ? 'no bans' : renderBans(rows, context.now())));
 }
 
-function renderBans(rows: readonly BanRecord[], now: Date): string {
-  return renderTable<BanRecord>(
+type Place = BanRecord['places'][number];
+
+function renderBans(bans: readonly BanRecord[], now: Date): string {
+  const rows = bans.flatMap(({ places, ...ban }) =>
+    (places.length > 0 ? places : [undefined]).map((at) => ({ ...ban, at })),
+  );
+  return renderTable<Omit<BanRecord, 'places'> & { readonly at: Place | undefined }>(
     [
       { title: 'NODE', value: (row) => row.nodeId },
       { title: 'WANTED', value: (row) => (row.wanted ? 'banned' : 'not banned') },
       { title: 'SINCE', value: (row) => relative(row.since, now) },
-      { title: 'REACHED', value: (row) => (row.appliedAt ? relative(row.appliedAt, now) : 'not yet') },
-      { title: 'TRIES', value: (row) => String(row.attempts), align: 'right' },
-      { title: 'LAST ERROR', value: (row) => shown(row.lastError) },
+      { title: 'SPIRE', value: (row) => shown(row.at?.place ?? null) },
+      { title: 'REACHED', value: ({ at }) => (at?.appliedAt ? relative(at.appliedAt, now) : 'not yet') },
+      { title: 'SEEN', value: ({ at }) => relative(at?.confirmedAt ?? null, now) },
+      { title: 'FAILURES', value: ({ at }) => String(at?.attempts ?? 0), align: 'right' },
+      { title: 'WHY NOT', value: ({ at }) => shown(at?.lastError ?? null) },
     ],
     rows,
   );

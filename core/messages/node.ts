@@ -119,9 +119,20 @@ export const BanRecord = Type.Object(
     nodeId: NodeId,
     wanted: Type.Boolean(),
     since: Instant,
-    appliedAt: Nullable(Instant),
-    attempts: Type.Integer(),
-    lastError: Nullable(Type.String()),
+    places: Type.Array(
+      Type.Object({
+        place: Type.String({ description: 'Name of the SPIRE server in the configuration' }),
+        appliedAt: Type.Union([Instant, Type.Null()], {
+          description: 'Since when it has been so there; null: not yet, or not any more',
+        }),
+        confirmedAt: Type.Union([Instant, Type.Null()], { description: 'When it was last seen to be so' }),
+        attempts: Type.Integer({ description: 'How often it failed there in a row' }),
+        lastError: Type.Union([Type.String(), Type.Null()], {
+          description: 'Why it is not so, or not known to be',
+        }),
+      }),
+      { description: 'What was reached where; a place that was not tried yet is missing' },
+    ),
   },
   { title: 'BanRecord' },
 );

@@ -1,42 +1,54 @@
 import { printable } from '../../core/bytes/encoding.ts';
 import type { Logger } from '../../platform/logging.ts';
 
-/** Where a ban must be in force, such as SPIRE. Both acts are idempotent, and throw unless they are done. */
-export interface BanTarget {
+/** Where bans must be in force, such as a SPIRE server. Every act is idempotent, and throws unless it is done. */
+export interface BanPlace {
+  readonly name: string;
+  /** Whose nodes attest there; absent: all. */
+  readonly groups: ReadonlySet<string> | undefined;
   /** From now on the node gets nothing there. Answers what it waits for, when there is nothing yet to be banned. */
-  ban(ban: WantedBan): Promise<string | undefined>;
+  ban(nodeId: string): Promise<string | undefined>;
+  /** Whether a ban that was applied is in force still. */
+  holds(nodeId: string): Promise<boolean>;
   /** The node may attest there again. */
-  unban(ban: WantedBan): Promise<void>;
+  unban(nodeId: string): Promise<undefined>;
 }
 
-/** What shall be so for a node, and which change of mind it was. */
+/** What shall be so for a node at a place, and which change of mind it was. */
 export interface WantedBan {
   readonly nodeId: string;
-  readonly group: string | null;
   readonly wanted: boolean;
   readonly epoch: number;
+  /** It was reached there, and is to be looked at again. */
+  readonly applied: boolean;
+  /** How often it failed there in a row. */
   readonly attempts: number;
 }
 
 export interface BanStore {
-  /** Brings the rows in line with what verifier and registrar recorded. */
+  /** Brings the wishes in line with what verifier and registrar recorded. */
   follow(): Promise<void>;
-  /** Rows that are not reached, and wanted ones that were last confirmed before `confirmAfterMs`. */
-  open(confirmAfterMs: number): Promise<readonly WantedBan[]>;
-  /** Notes that the target is so; when the wish has changed meanwhile, the row is open again and false comes back. */
-  reached(ban: WantedBan): Promise<boolean>;
-  failed(ban: WantedBan, error: string): Promise<void>;
+  /**
+   * What is not reached at a place, and bans there that are to be looked at again: after `FIRST_LOOK_MS`, then after
+   * as long as they held, and at last every `confirmAfterMs`.
+   */
+  open(place: Pick<BanPlace, 'name' | 'groups'>, confirmAfterMs: number): Promise<readonly WantedBan[]>;
+  /** Notes that the place is so from now on; false when the wish has changed meanwhile, and is open again. */
+  reached(place: string, ban: WantedBan): Promise<boolean>;
+  /** Notes that the place is so still. */
+  confirmed(place: string, ban: WantedBan): Promise<void>;
+  /** Notes that it is not known to be so. */
+  failed(place: string, ban: WantedBan, error: string): Promise<void>;
   /** Notes that there is nothing to be banned yet. */
-  waits(ban: WantedBan, why: string): Promise<void>;
+  waits(place: string, ban: WantedBan, why: string): Promise<void>;
 }
 
 export interface ReconcilerOptions {
   readonly store: BanStore;
-  /** Absent: wishes are recorded, and wait. */
-  readonly target: BanTarget | undefined;
+  readonly place: BanPlace;
   readonly clock: () => Date;
   readonly logger: Logger;
-  /** How often a ban that was reached is applied again: the target forgets (rule `ban.kept`). */
+  /** How often a ban that was reached is looked at again: the place forgets (rule `ban.kept`). */
   readonly confirmAfterMs: number;
 }
 
@@ -45,58 +57,86 @@ const LONGEST_RETRY_MS = 60_000;
 /** An agent that is to be banned and not known yet may appear at any moment. */
 const WAITING_MS = 2000;
 const CONCURRENCY = 8;
+/** An attestation that was under way may overwrite a ban: a new one is looked at soon. */
+export const FIRST_LOOK_MS = 1000;
+/** So many failures and no success in a round are the place's, not the nodes'. */
+const AWAY_AFTER = CONCURRENCY;
 const LONGEST_ERROR = 300;
 
 export interface BanReconciler {
-  /** One round over everything that is due; answers when the next one may be due. */
+  /** One round over everything that is due at the place; answers when the next one may be due. */
   round(signal: AbortSignal): Promise<Date | undefined>;
 }
 
-/** Keeps the wish true: follows the records, applies what is open, forgives nothing and forgets nothing. */
+/**
+ * Keeps the wishes true at one place: follows the records, applies what is open, forgives nothing and forgets nothing.
+ * Each place has its own, so that one that is away or slow holds up no other.
+ */
 export function banReconciler({
   store,
-  target,
+  place,
   clock,
   logger,
   confirmAfterMs,
 }: ReconcilerOptions): BanReconciler {
   const retryAt = new Map<string, number>();
+  let away = { rounds: 0, until: 0 };
+  let youngUntil = 0;
 
-  const apply = async (to: BanTarget, ban: WantedBan): Promise<void> => {
+  const tried = async (ban: WantedBan): Promise<void> => {
+    if (!ban.wanted) return reached(ban, place.unban(ban.nodeId));
+    if (ban.applied) {
+      if (await place.holds(ban.nodeId)) return store.confirmed(place.name, ban);
+      logger.warn({ node: ban.nodeId, place: place.name }, 'a ban was lifted there; it is applied again');
+    }
+    return reached(ban, place.ban(ban.nodeId));
+  };
+  const reached = async (ban: WantedBan, act: Promise<string | undefined>): Promise<void> => {
+    const waitsFor = await act;
+    if (waitsFor !== undefined) {
+      retryAt.set(keyOf(ban), clock().getTime() + WAITING_MS);
+      await store.waits(place.name, ban, waitsFor);
+      return;
+    }
+    retryAt.delete(keyOf(ban));
+    youngUntil = clock().getTime() + 2 * confirmAfterMs;
+    if (!(await store.reached(place.name, ban))) retryAt.set(keyOf(ban), clock().getTime());
+  };
+  const apply = async (ban: WantedBan): Promise<boolean> => {
     try {
-      const waitsFor = ban.wanted ? await to.ban(ban) : await to.unban(ban);
-      if (waitsFor !== undefined) {
-        retryAt.set(ban.nodeId, clock().getTime() + WAITING_MS);
-        await store.waits(ban, waitsFor);
-        return;
-      }
-      retryAt.delete(ban.nodeId);
-      if (!(await store.reached(ban))) retryAt.set(ban.nodeId, clock().getTime());
-    } catch (error) {
-      const message = printable(error instanceof Error ? error.message : String(error)).slice(
-        0,
-        LONGEST_ERROR,
-      );
-      logger.warn(
-        { node: ban.nodeId, wanted: ban.wanted, error: message },
-        'ban not reached, will try again',
-      );
-      retryAt.set(ban.nodeId, clock().getTime() + retryDelay(ban.attempts));
-      await store.failed(ban, message);
+      await tried(ban);
+      return true;
+    } catch (cause) {
+      const error = printable(cause instanceof Error ? cause.message : String(cause)).slice(0, LONGEST_ERROR);
+      const { nodeId: node, wanted } = ban;
+      logger.warn({ node, wanted, place: place.name, error }, 'ban not reached, will try again');
+      retryAt.set(keyOf(ban), clock().getTime() + retryDelay(ban.attempts));
+      await store.failed(place.name, ban, error);
+      return false;
     }
   };
   return {
     async round(signal) {
       await store.follow();
-      if (!target) return undefined;
-      const open = await store.open(confirmAfterMs);
-      forgetOthers(retryAt, open);
       const now = clock().getTime();
-      const due = open.filter(({ nodeId }) => (retryAt.get(nodeId) ?? 0) <= now);
-      await inParallel(due, CONCURRENCY, signal, (ban) => apply(target, ban));
-      return new Date(Math.min(now + confirmAfterMs, ...retryAt.values()));
+      if (now < away.until) return new Date(away.until);
+      const open = await store.open(place, confirmAfterMs);
+      forgetOthers(retryAt, open);
+      const due = open.filter((ban) => (retryAt.get(keyOf(ban)) ?? 0) <= now);
+      const isAway = await untilAway(due, signal, apply);
+      away = isAway
+        ? { rounds: away.rounds + 1, until: clock().getTime() + retryDelay(away.rounds) }
+        : { rounds: 0, until: 0 };
+      if (isAway) return new Date(away.until);
+      const look = now < youngUntil ? Math.min(FIRST_LOOK_MS, confirmAfterMs) : confirmAfterMs;
+      return new Date(Math.min(now + look, ...retryAt.values()));
     },
   };
+}
+
+// A new wish is tried at once, whatever became of the one before.
+function keyOf({ nodeId, wanted, epoch }: WantedBan): string {
+  return `${nodeId} ${wanted} ${epoch}`;
 }
 
 function retryDelay(attempts: number): number {
@@ -104,22 +144,25 @@ function retryDelay(attempts: number): number {
 }
 
 function forgetOthers(retryAt: Map<string, number>, open: readonly WantedBan[]): void {
-  const known = new Set(open.map(({ nodeId }) => nodeId));
-  for (const nodeId of retryAt.keys()) if (!known.has(nodeId)) retryAt.delete(nodeId);
+  const known = new Set(open.map(keyOf));
+  for (const key of retryAt.keys()) if (!known.has(key)) retryAt.delete(key);
 }
 
-async function inParallel<T>(
-  items: readonly T[],
-  width: number,
+/** Several at a time; true when it gave up because nothing succeeds. */
+async function untilAway(
+  bans: readonly WantedBan[],
   signal: AbortSignal,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const queue = items.values();
+  apply: (ban: WantedBan) => Promise<boolean>,
+): Promise<boolean> {
+  const queue = bans.values();
+  let failures = 0;
   const worker = async (): Promise<void> => {
-    for (const item of queue) {
-      if (signal.aborted) return;
-      await work(item);
+    for (const ban of queue) {
+      if (signal.aborted || failures >= AWAY_AFTER) return;
+      if (await apply(ban)) failures = Number.NEGATIVE_INFINITY;
+      else failures += 1;
     }
   };
-  await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, bans.length) }, worker));
+  return failures >= AWAY_AFTER;
 }

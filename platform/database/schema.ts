@@ -260,10 +260,22 @@ export const ban = pgTable('ban', {
   wanted: boolean('wanted').notNull(),
   epoch: integer('epoch').notNull(),
   since: instant('since').notNull().defaultNow(),
-  appliedAt: instant('applied_at'),
-  attempts: integer('attempts').notNull().default(0),
-  lastError: text('last_error'),
 });
+
+export const banPlace = pgTable(
+  'ban_place',
+  {
+    nodeId: uuid('node_id').notNull(),
+    place: text('place').notNull(),
+    wanted: boolean('wanted').notNull(),
+    epoch: integer('epoch').notNull(),
+    appliedAt: instant('applied_at'),
+    confirmedAt: instant('confirmed_at'),
+    attempts: integer('attempts').notNull().default(0),
+    lastError: text('last_error'),
+  },
+  (table) => [primaryKey({ columns: [table.nodeId, table.place] })],
+);
 
 export const auditLog = pgTable('audit_log', {
   seq: bigint('seq', { mode: 'number' }).primaryKey(),

@@ -1,17 +1,26 @@
-import type { BanStore, WantedBan } from '../../issuer/bans/reconciler.ts';
+import { type BanPlace, type BanStore, FIRST_LOOK_MS, type WantedBan } from '../../issuer/bans/reconciler.ts';
 
-interface BanRow {
-  wanted: boolean;
-  epoch: number;
-  group: string | null;
-  appliedAt: Date | undefined;
-  attempts: number;
-  lastError: string | undefined;
+interface Wish {
+  readonly wanted: boolean;
+  readonly epoch: number;
+  readonly group: string | null;
 }
 
-/** The table of bans, in memory: what issuer/store/bans.ts does in SQL. */
+interface Reached {
+  readonly wanted: boolean;
+  readonly epoch: number;
+  readonly appliedAt: Date | undefined;
+  readonly confirmedAt: Date | undefined;
+  readonly attempts: number;
+  readonly lastError: string | undefined;
+}
+
+const NOTHING = { appliedAt: undefined, confirmedAt: undefined, attempts: 0, lastError: undefined };
+
+/** The tables of bans, in memory: what issuer/store/bans.ts does in SQL. */
 export class MemoryBanStore implements BanStore {
-  readonly rows = new Map<string, BanRow>();
+  readonly #wishes = new Map<string, Wish>();
+  readonly #reached = new Map<string, Reached>();
   readonly #clock: () => Date;
 
   constructor(clock: () => Date) {
@@ -19,45 +28,63 @@ export class MemoryBanStore implements BanStore {
   }
 
   want(nodeId: string, wanted: boolean, group: string | null = 'web'): void {
-    const epoch = (this.rows.get(nodeId)?.epoch ?? 0) + 1;
-    this.rows.set(nodeId, { wanted, epoch, group, appliedAt: undefined, attempts: 0, lastError: undefined });
+    const epoch = (this.#wishes.get(nodeId)?.epoch ?? 0) + 1;
+    this.#wishes.set(nodeId, { wanted, epoch, group });
   }
 
-  row(nodeId: string): BanRow {
-    const row = this.rows.get(nodeId);
-    if (!row) throw new Error(`there is no ban of ${nodeId}`);
-    return row;
+  /** What was reached of the wish of today. */
+  row(nodeId: string, place: string): Reached {
+    const wish = this.#wishes.get(nodeId);
+    if (!wish) throw new Error(`there is no ban of ${nodeId}`);
+    const row = this.#reached.get(`${nodeId} ${place}`);
+    return row && isSame(row, wish) ? row : { wanted: wish.wanted, epoch: wish.epoch, ...NOTHING };
   }
 
   async follow(): Promise<void> {}
 
-  async open(confirmAfterMs: number): Promise<readonly WantedBan[]> {
-    const before = this.#clock().getTime() - confirmAfterMs;
-    return [...this.rows]
-      .filter(([, { appliedAt, wanted }]) => !appliedAt || (wanted && appliedAt.getTime() < before))
-      .map(([nodeId, { group, wanted, epoch, attempts }]) => ({ nodeId, group, wanted, epoch, attempts }));
+  async open({ name, groups }: Pick<BanPlace, 'name' | 'groups'>, confirmAfterMs: number) {
+    const now = this.#clock().getTime();
+    const looksAgain = (applied: Date, confirmed: Date) => {
+      const held = confirmed.getTime() - applied.getTime();
+      return confirmed.getTime() + Math.min(confirmAfterMs, Math.max(FIRST_LOOK_MS, held)) < now;
+    };
+    return [...this.#wishes]
+      .filter(([, { group }]) => !groups || (group !== null && groups.has(group)))
+      .map(([nodeId]) => ({ nodeId, ...this.row(nodeId, name) }))
+      .filter(
+        ({ appliedAt, confirmedAt, wanted }) =>
+          !appliedAt || (wanted && confirmedAt !== undefined && looksAgain(appliedAt, confirmedAt)),
+      )
+      .map(({ nodeId, wanted, epoch, appliedAt, attempts }) => {
+        return { ...{ nodeId, wanted, epoch, attempts }, applied: appliedAt !== undefined };
+      });
   }
 
-  async reached(ban: WantedBan): Promise<boolean> {
-    const row = this.row(ban.nodeId);
-    const isSame = this.#isSame(ban);
-    Object.assign(row, { appliedAt: isSame ? this.#clock() : undefined, attempts: 0, lastError: undefined });
-    return isSame;
+  async reached(place: string, wish: WantedBan): Promise<boolean> {
+    const now = this.#clock();
+    this.#set(place, wish, { ...NOTHING, appliedAt: now, confirmedAt: now });
+    return isSame(wish, this.row(wish.nodeId, place));
   }
 
-  async waits(ban: WantedBan, why: string): Promise<void> {
-    if (this.#isSame(ban))
-      Object.assign(this.row(ban.nodeId), { appliedAt: undefined, attempts: 0, lastError: why });
+  async confirmed(place: string, wish: WantedBan): Promise<void> {
+    const { appliedAt } = this.row(wish.nodeId, place);
+    this.#set(place, wish, { ...NOTHING, appliedAt, confirmedAt: this.#clock() });
   }
 
-  async failed(ban: WantedBan, error: string): Promise<void> {
-    const row = this.row(ban.nodeId);
-    if (this.#isSame(ban))
-      Object.assign(row, { appliedAt: undefined, attempts: row.attempts + 1, lastError: error });
+  async waits(place: string, wish: WantedBan, why: string): Promise<void> {
+    this.#set(place, wish, { ...NOTHING, lastError: why });
   }
 
-  #isSame({ nodeId, wanted, epoch }: WantedBan): boolean {
-    const row = this.row(nodeId);
-    return row.wanted === wanted && row.epoch === epoch;
+  async failed(place: string, wish: WantedBan, error: string): Promise<void> {
+    const before = this.row(wish.nodeId, place);
+    this.#set(place, wish, { ...before, attempts: before.attempts + 1, lastError: error });
   }
+
+  #set(place: string, { nodeId, wanted, epoch }: WantedBan, row: Omit<Reached, 'wanted' | 'epoch'>): void {
+    this.#reached.set(`${nodeId} ${place}`, { ...row, wanted, epoch });
+  }
+}
+
+function isSame(a: Pick<Wish, 'wanted' | 'epoch'>, b: Pick<Wish, 'wanted' | 'epoch'>): boolean {
+  return a.wanted === b.wanted && a.epoch === b.epoch;
 }

@@ -136,11 +136,15 @@ test('a ban of a node that never attested in SPIRE waits, and is there as soon a
   await world.api.send('verifier', 'POST', `/v1/nodes/${node.id}/ban`, { reason: 'stolen' });
   await until(
     'the ban waits',
-    async () => (await world.ban(node.id))?.lastError?.includes('has not attested') === true,
+    async () => (await world.ban(node.id))?.places[0]?.lastError?.includes('has not attested') === true,
     10_000,
   );
   const agent = await startAgent('late', stolen);
   await until('it is banned', async () => (await agentOf(path))?.banned === true, 20_000);
   expect(await agent.ended).toBe(1);
-  await until('the ban is reached', async () => (await world.ban(node.id))?.appliedAt !== null, 10_000);
+  await until(
+    'the ban is reached',
+    async () => (await world.ban(node.id))?.places[0]?.appliedAt != null,
+    10_000,
+  );
 });

@@ -295,7 +295,7 @@ test('people see certificates, bans, authorities and the snippet; nodes do not',
       (ban: { nodeId: string }) => ban.nodeId === node.id,
     );
   for (let wait = 0; wait < 50 && !(await seen()); wait += 1) await sleep(100);
-  expect(await seen()).toMatchObject({ wanted: true, appliedAt: null });
+  expect(await seen()).toMatchObject({ wanted: true, places: [] });
   const all = json(await ask(admin(), 'GET', `/v1/certificates?node=${node.id}`)).certificates;
   expect(all).toMatchObject([{ revoked: true, reason: 'banned' }]);
   expect(json(await ask(admin(), 'GET', `/v1/certificates?node=${node.id}&valid=true`)).certificates).toEqual(

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { banReconciler } from '../../../issuer/bans/reconciler.ts';
-import { spireBanTarget } from '../../../issuer/spire/ban-target.ts';
+import { type BanPlace, banReconciler, FIRST_LOOK_MS } from '../../../issuer/bans/reconciler.ts';
+import { spireBanPlace } from '../../../issuer/spire/ban-place.ts';
 import type { SpirePlace } from '../../../issuer/spire/places.ts';
 import { createLogger } from '../../../platform/logging.ts';
 import { agentPath } from '../../../platform/spire/agent-path.ts';
@@ -46,12 +46,11 @@ function place(name: string, { socket }: FakeSpireServer, groups?: ReadonlySet<s
 
 /** The issuer's rounds, at times that the test sets. */
 function rounds(...places: SpirePlace[]) {
-  const target = spireBanTarget(places);
-  const options = { store, target, clock: () => new Date(time), logger, confirmAfterMs: CONFIRM_MS };
-  const reconciler = banReconciler(options);
+  const options = { store, clock: () => new Date(time), logger, confirmAfterMs: CONFIRM_MS };
+  const reconcilers = places.map((one) => banReconciler({ ...options, place: spireBanPlace(one) }));
   return async (afterMs = 0) => {
     time += afterMs;
-    await reconciler.round(new AbortController().signal);
+    await Promise.all(reconcilers.map(({ round }) => round(new AbortController().signal)));
   };
 }
 
@@ -65,22 +64,22 @@ test('a node is banned at once, and by its own name alone', async () => {
   await rounds(place('east', east))();
   expect(east.isBanned(path)).toBe(true);
   expect(east.isBanned(other)).toBe(false);
-  expect(store.row(nodeId)).toMatchObject({ appliedAt: expect.any(Date), lastError: undefined });
+  expect(store.row(nodeId, 'east')).toMatchObject({ appliedAt: expect.any(Date), lastError: undefined });
 });
 
 test('ban.kept: one that never attested is waited for, every two seconds, and banned when it does', async () => {
   const round = rounds(place('east', east));
   store.want(nodeId, true);
   await round();
-  const wait = 'the agent has not attested at east: it is banned as soon as it does';
-  expect(store.row(nodeId)).toMatchObject({ appliedAt: undefined, attempts: 0, lastError: wait });
+  const wait = 'the agent has not attested there: it is banned as soon as it does';
+  expect(store.row(nodeId, 'east')).toMatchObject({ appliedAt: undefined, attempts: 0, lastError: wait });
   await round(WAITING_MS - 1);
   expect(east.calls).toHaveLength(1);
   east.attest(path);
   await round(1);
   expect(east.isBanned(path)).toBe(true);
   expect(() => east.attest(path)).toThrow('agent is banned');
-  expect(store.row(nodeId)).toMatchObject({ appliedAt: expect.any(Date), lastError: undefined });
+  expect(store.row(nodeId, 'east')).toMatchObject({ appliedAt: expect.any(Date), lastError: undefined });
 });
 
 test.each([
@@ -109,7 +108,7 @@ test('ban.kept: an agent that was evicted and stays away is waited for', async (
   await round();
   east.evict(path);
   await round(confirmed);
-  expect(store.row(nodeId).lastError).toContain('has not attested at east');
+  expect(store.row(nodeId, 'east').lastError).toContain('has not attested there');
   east.attest(path);
   await round(WAITING_MS);
   expect(east.isBanned(path)).toBe(true);
@@ -127,15 +126,28 @@ test('ban.kept: a ban that an attestation overwrote is applied again', async () 
   expect(east.isBanned(path)).toBe(true);
 });
 
-test('a ban that is in force is confirmed, and not before its time', async () => {
+test('a ban is looked at soon, then ever more seldom, and told again only when it was lifted', async () => {
   const round = rounds(place('east', east));
   east.attest(path);
   store.want(nodeId, true);
   await round();
-  await round(CONFIRM_MS - 1);
-  expect(east.calls).toHaveLength(1);
-  await round(2);
-  expect(east.calls).toHaveLength(2);
+  const looks = async (ms: number) => {
+    const before = east.calls.length;
+    await round(ms);
+    return east.calls.slice(before).map((call) => call.split(' ')[0]);
+  };
+  expect(await looks(FIRST_LOOK_MS)).toEqual([]);
+  expect(await looks(1)).toEqual(['GetAgent']);
+  for (let held = FIRST_LOOK_MS + 1; held < CONFIRM_MS; held = 2 * held + 1) {
+    expect(await looks(held)).toEqual([]);
+    expect(await looks(1)).toEqual(['GetAgent']);
+  }
+  expect(await looks(CONFIRM_MS)).toEqual([]);
+  expect(await looks(2)).toEqual(['GetAgent']);
+  east.restoreWithoutBan(path);
+  expect(await looks(CONFIRM_MS + 1)).toEqual(['GetAgent', 'BanAgent']);
+  expect(store.row(nodeId, 'east').appliedAt?.getTime(), 'there was a gap').toBe(time);
+  expect(await looks(FIRST_LOOK_MS + 1)).toEqual(['GetAgent']);
 });
 
 test('an un-ban forgets the agent, so that it attests again', async () => {
@@ -157,15 +169,15 @@ test('a server that is away is asked again, later and later, and then bans', asy
   await east.stop();
   store.want(nodeId, true);
   await round();
-  const { attempts, lastError } = store.row(nodeId);
+  const { attempts, lastError } = store.row(nodeId, 'east');
   expect(attempts).toBe(1);
   expect(lastError).toMatch(/^SPIRE server east, BanAgent: /);
   await round(999);
-  expect(store.row(nodeId).attempts).toBe(1);
+  expect(store.row(nodeId, 'east').attempts).toBe(1);
   await east.start();
   await round(1);
   expect(east.isBanned(path)).toBe(true);
-  expect(store.row(nodeId)).toMatchObject({ attempts: 0, lastError: undefined });
+  expect(store.row(nodeId, 'east')).toMatchObject({ attempts: 0, lastError: undefined });
 });
 
 test('a server that is away holds up no other one', async () => {
@@ -175,28 +187,43 @@ test('a server that is away holds up no other one', async () => {
   store.want(nodeId, true);
   await round();
   expect(west.isBanned(path)).toBe(true);
-  expect(store.row(nodeId)).toMatchObject({ appliedAt: undefined, attempts: 1 });
-  expect(store.row(nodeId).lastError).toContain('SPIRE server east');
+  expect(store.row(nodeId, 'west')).toMatchObject({ appliedAt: expect.any(Date), lastError: undefined });
+  expect(store.row(nodeId, 'east')).toMatchObject({ appliedAt: undefined, attempts: 1 });
+  expect(store.row(nodeId, 'east').lastError).toContain('SPIRE server east');
 
   store.want(nodeId, false);
   await round(confirmed);
   expect(west.isBanned(path)).toBeUndefined();
-  expect(store.row(nodeId).lastError).toContain('SPIRE server east, DeleteAgent');
+  expect(store.row(nodeId, 'east').lastError).toContain('SPIRE server east, DeleteAgent');
 });
 
-test('a ban is in force when it is at all servers where the node may attest', async () => {
-  const round = rounds(place('east', east), place('west', west));
-  east.attest(path);
-  store.want(nodeId, true);
+test('a server that is away is not asked for each of many nodes', async () => {
+  const round = rounds(place('east', east));
+  await east.stop();
+  const nodes = Array.from({ length: 40 }, () => randomUUID());
+  for (const one of nodes) store.want(one, true);
+  const failures = () => nodes.reduce((sum, one) => sum + store.row(one, 'east').attempts, 0);
   await round();
-  expect(east.isBanned(path)).toBe(true);
-  expect(store.row(nodeId).lastError).toBe(
-    'the agent has not attested at west: it is banned as soon as it does',
-  );
-  west.attest(path);
-  await round(WAITING_MS);
-  expect(west.isBanned(path)).toBe(true);
-  expect(store.row(nodeId).appliedAt).toBeDefined();
+  const first = failures();
+  expect(first).toBeLessThan(20);
+  await round(999);
+  expect(failures()).toBe(first);
+  for (const one of nodes) east.attest(agentPath(one));
+  await east.start();
+  await round(1);
+  expect(nodes.filter((one) => east.isBanned(agentPath(one)))).toHaveLength(nodes.length);
+});
+
+test('one node that fails does not hold up another, nor those that are due later', async () => {
+  const nodes = Array.from({ length: 20 }, () => randomUUID());
+  const picky: BanPlace = {
+    ...spireBanPlace(place('east', east)),
+    ban: (id) => (id === nodes[0] ? Promise.reject(new Error('no such agent')) : Promise.resolve(undefined)),
+  };
+  for (const one of nodes) store.want(one, true);
+  const options = { store, clock: () => new Date(time), logger, confirmAfterMs: CONFIRM_MS };
+  await banReconciler({ ...options, place: picky }).round(new AbortController().signal);
+  expect(nodes.filter((one) => store.row(one, 'east').appliedAt === undefined)).toEqual([nodes[0]]);
 });
 
 test('a server is not asked for nodes of groups that attest elsewhere', async () => {
