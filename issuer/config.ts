@@ -29,6 +29,8 @@ const SpireSection = Type.Object(
       Type.Object({ certificate: Type.String(), key: Type.String(), bundle: Type.String() }, closed),
     ),
     groups: Type.Optional(Type.Array(GroupName, { minItems: 1, uniqueItems: true })),
+    'default-x509-svid-ttl': Type.Optional(Duration),
+    'agent-ttl': Type.Optional(Duration),
   },
   closed,
 );
@@ -72,6 +74,15 @@ export interface SpireConfig {
   readonly at: SpireAddress;
   /** Whose nodes attest there; absent: all. */
   readonly groups: ReadonlySet<string> | undefined;
+  readonly lifetimes: SpireLifetimes;
+}
+
+/** Lifetimes that the server's configuration gives and its API does not tell, in seconds. */
+export interface SpireLifetimes {
+  /** `default_x509_svid_ttl`. */
+  readonly workloadSeconds: number;
+  /** `agent_ttl`. */
+  readonly agentSeconds: number;
 }
 
 export interface IssuerConfig {
@@ -138,13 +149,24 @@ function spireServers({ spire = [], groups: known }: IssuerSection): SpireConfig
     new AssayError('invalid-config', `issuer.spire ${name}: ${problem}`);
   if (new Set(spire.map(({ name }) => name)).size < spire.length)
     throw new AssayError('invalid-config', 'issuer.spire: two servers have one name');
-  return spire.map(({ name, socket, address, svid, groups, 'trust-domain': trustDomain }) => {
+  return spire.map((one) => {
+    const { name, socket, address, svid, groups, 'trust-domain': trustDomain } = one;
     const unknown = groups?.find((group) => known[group] === undefined);
     if (unknown !== undefined) throw refuse(name, `there is no group ${unknown} in issuer.groups`);
+    const common = { name, trustDomain, groups: groups && new Set(groups), lifetimes: lifetimesOf(one) };
     if (socket !== undefined && address === undefined && svid === undefined)
-      return { name, trustDomain, at: { socket }, groups: groups && new Set(groups) };
+      return { ...common, at: { socket } };
     if (socket === undefined && address !== undefined && svid !== undefined)
-      return { name, trustDomain, at: { address, svid }, groups: groups && new Set(groups) };
+      return { ...common, at: { address, svid } };
     throw refuse(name, 'needs either socket, or address and svid');
   });
+}
+
+/** SPIRE's own default of default_x509_svid_ttl; agent_ttl follows it. */
+const SPIRE_TTL = '1h';
+
+function lifetimesOf(section: Static<typeof SpireSection>): SpireLifetimes {
+  const workload = section['default-x509-svid-ttl'] ?? SPIRE_TTL;
+  const agent = section['agent-ttl'] ?? workload;
+  return { workloadSeconds: parseDuration(workload) / 1000, agentSeconds: parseDuration(agent) / 1000 };
 }

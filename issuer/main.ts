@@ -68,7 +68,7 @@ export async function startIssuer(
       { tls: deps.tls, findNode: nodeByTls(database.db), logger },
       {
         ...{ config, trustDomain, nodesDomain, database, authorities, challenges, crls, randomBytes },
-        spire,
+        ...{ spire, clock: deps.clock },
         issues: issueStore(database),
         metrics: issuerMetrics(metrics, authorities),
       },

@@ -1,11 +1,15 @@
 import type { Command } from 'commander';
+import { AssayError } from '../../core/errors.ts';
 import type { InspectedEventLog } from '../../core/eventlog/index.ts';
 import type { NodeState } from '../../core/messages/common.ts';
+import type { Exposure } from '../../core/messages/exposure.ts';
 import type { NodeDetail, NodeSummary, VerdictRecord } from '../../core/messages/node.ts';
+import type { Api } from '../api.ts';
 import { type CommandContext, show } from '../context.ts';
 import { renderEventLog } from '../inspect/render-event-log.ts';
+import { exposureFields } from '../output/exposure.ts';
 import { relative, styleOutcome, styleState } from '../output/style.ts';
-import { renderFields, renderTable, shown, shownReason } from '../output/table.ts';
+import { type Field, renderFields, renderTable, shown, shownReason } from '../output/table.ts';
 
 type Context = () => CommandContext;
 
@@ -38,7 +42,7 @@ export function nodeCommands(program: Command, context: Context): void {
   node
     .command('exposure <node>')
     .description('what it holds until when: certificate, agent in SPIRE, and what hangs on that')
-    .action((name: string) => exposure(context(), name));
+    .action((name: string) => showExposure(context(), name));
   node
     .command('approve <node>')
     .description('admit a node that waits for a person')
@@ -98,12 +102,36 @@ function why(row: NodeSummary): string {
 async function showNode(context: CommandContext, name: string): Promise<void> {
   const api = await context.api();
   const node = await api.get<NodeDetail>('registrar', `/v1/nodes/${encodeURIComponent(name)}`);
-  show(context, node, (value) => renderNode(value, context.now()));
+  if (!HAS_ENDED.has(node.state)) {
+    show(context, node, (value) => renderFields(nodeFields(value, context.now())));
+    return;
+  }
+  const exposure = await exposureOrWhy(api, node.id);
+  show(context, { ...node, exposure }, (value) =>
+    renderFields([
+      ...nodeFields(value, context.now()),
+      ...(typeof exposure === 'string'
+        ? ([['exposure', shown(exposure)]] as const)
+        : exposureFields(exposure, context.now())),
+    ]),
+  );
 }
 
-function renderNode(node: NodeDetail, now: Date): string {
+/** What such a node still holds is the first question. */
+const HAS_ENDED: ReadonlySet<NodeState> = new Set(['failed', 'banned', 'retired']);
+
+async function exposureOrWhy(api: Api, id: string): Promise<Exposure | string> {
+  try {
+    return await getExposure(api, id);
+  } catch (error) {
+    if (!(error instanceof AssayError)) throw error;
+    return `not known: ${error.message}`;
+  }
+}
+
+function nodeFields(node: NodeDetail, now: Date): readonly Field[] {
   const ek = node.ekCertificate;
-  return renderFields([
+  return [
     ['node', node.id],
     ['name', shown(node.assetName ?? node.alias)],
     ['alias', shown(node.alias)],
@@ -142,7 +170,7 @@ function renderNode(node: NodeDetail, now: Date): string {
       'changed by',
       node.changedBy ? shown(`${node.changedBy}${node.note ? `: ${node.note}` : ''}`) : undefined,
     ],
-  ]);
+  ];
 }
 
 function clockText(clock: NonNullable<NodeDetail['tpmClock']>): string {
@@ -178,41 +206,14 @@ async function boot(context: CommandContext, name: string): Promise<void> {
   );
 }
 
-interface Exposure {
-  readonly certificateExpiresAt: string | null;
-  readonly spire: readonly {
-    readonly server: string;
-    readonly agentId: string;
-    readonly agent: { readonly banned: boolean; readonly svidExpiresAt: string } | null;
-    readonly entries: readonly { readonly spiffeId: string; readonly svidTtlSeconds: number }[];
-    readonly error: string | null;
-  }[];
-}
-
-async function exposure(context: CommandContext, name: string): Promise<void> {
+async function showExposure(context: CommandContext, name: string): Promise<void> {
   const api = await context.api();
-  const found = await api.get<Exposure>('issuer', `/v1/nodes/${await api.nodeId(name)}/exposure`);
-  const until = (at: string) => `until ${at} (${relative(at, context.now())})`;
-  show(context, found, ({ certificateExpiresAt, spire }) =>
-    renderFields([
-      ['certificate', certificateExpiresAt === null ? 'none' : until(certificateExpiresAt)],
-      ...spire.flatMap(({ server, agent, agentId, entries, error }) => [
-        ['SPIRE', shown(server)] as const,
-        ['agent', shown(agentId)] as const,
-        ['state', error ? shown(error) : agent ? (agent.banned ? 'banned' : 'active') : 'not known'] as const,
-        ['agent SVID', agent ? until(agent.svidExpiresAt) : undefined] as const,
-        [
-          'workloads',
-          entries.map((one) => `${shown(one.spiffeId)}, SVIDs of ${ttl(one.svidTtlSeconds)}`).join('\n') ||
-            'none',
-        ] as const,
-      ]),
-    ]),
-  );
+  const found = await getExposure(api, await api.nodeId(name));
+  show(context, found, (value) => renderFields(exposureFields(value, context.now())));
 }
 
-function ttl(seconds: number): string {
-  return seconds === 0 ? "the server's default lifetime" : `${seconds} s`;
+function getExposure(api: Api, id: string): Promise<Exposure> {
+  return api.get<Exposure>('issuer', `/v1/nodes/${id}/exposure`);
 }
 
 function renderVerdicts(rows: readonly VerdictRecord[]): string {

@@ -27,10 +27,11 @@ export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly
   return [header, ...body].map((row) => row.join('  ').trimEnd()).join('\n');
 }
 
+/** Without a value it is not shown. */
+export type Field = readonly [name: string, value: string | undefined];
+
 /** Names and values, one a line. */
-export function renderFields(
-  fields: readonly (readonly [name: string, value: string | undefined])[],
-): string {
+export function renderFields(fields: readonly Field[]): string {
   const known = fields.filter((field): field is readonly [string, string] => field[1] !== undefined);
   const longest = Math.max(0, ...known.map(([name]) => name.length));
   return known

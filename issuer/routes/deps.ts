@@ -21,6 +21,7 @@ export interface RoutesDeps {
   readonly metrics: IssuerMetrics;
   readonly randomBytes: RandomBytes;
   readonly spire: readonly SpirePlace[];
+  readonly clock: () => Date;
 }
 
 export interface IssuerMetrics {

@@ -1,44 +1,20 @@
-import { eq } from 'drizzle-orm';
+import { and, eq } from 'drizzle-orm';
 import Type from 'typebox';
 import { AssayError } from '../../core/errors.ts';
-import { Instant, NodeId } from '../../core/messages/common.ts';
-import { node } from '../../platform/database/schema.ts';
+import { NodeId } from '../../core/messages/common.ts';
+import { Exposure, type SpireExposure } from '../../core/messages/exposure.ts';
+import type { Queries } from '../../platform/database/index.ts';
+import { ban, banPlace, node, nodeState } from '../../platform/database/schema.ts';
 import type { App } from '../../platform/http/server.ts';
 import { agentPath } from '../../platform/spire/agent-path.ts';
+import { servedEntries } from '../../platform/spire/served.ts';
+import { type End, exposureEnds, lastOf, type NodeHolds } from '../domain/exposure.ts';
 import { placesOf, type SpirePlace } from '../spire/places.ts';
 import { listCertificates } from '../store/certificates.ts';
 import type { RoutesDeps } from './deps.ts';
 
-const SpireExposure = Type.Object({
-  server: Type.String(),
-  agentId: Type.String(),
-  agent: Type.Union([
-    Type.Object({ banned: Type.Boolean(), svidExpiresAt: Instant }),
-    Type.Null({ description: 'SPIRE does not know it' }),
-  ]),
-  entries: Type.Array(
-    Type.Object({
-      spiffeId: Type.String(),
-      selectors: Type.Array(Type.String()),
-      svidTtlSeconds: Type.Integer({ description: "0: the server's default_x509_svid_ttl" }),
-    }),
-  ),
-  error: Type.Union([Type.String(), Type.Null()]),
-});
-
-const Exposure = Type.Object(
-  {
-    nodeId: NodeId,
-    certificateExpiresAt: Type.Union([Instant, Type.Null()], {
-      description: 'End of its last certificate, revoked or not: SPIRE reads no CRL',
-    }),
-    spire: Type.Array(SpireExposure),
-  },
-  { title: 'Exposure' },
-);
-
 /** What a node still holds, and until when. */
-export function exposureRoutes(app: App, { database: { db }, spire }: RoutesDeps): void {
+export function exposureRoutes(app: App, { database: { db }, spire, clock }: RoutesDeps): void {
   app.get(
     '/v1/nodes/:id/exposure',
     {
@@ -51,35 +27,88 @@ export function exposureRoutes(app: App, { database: { db }, spire }: RoutesDeps
       },
     },
     async ({ params: { id } }) => {
-      const [row] = await db.select({ group: node.groupName }).from(node).where(eq(node.id, id));
+      const [row] = await db
+        .select({ group: node.groupName, state: nodeState.state })
+        .from(node)
+        .innerJoin(nodeState, eq(nodeState.nodeId, node.id))
+        .where(eq(node.id, id));
       if (!row) throw new AssayError('not-found', `there is no node ${id}`);
       const [last] = await listCertificates(db, { nodeId: id, valid: false, limit: 1 });
+      const certificateExpiresAt = last ? new Date(last.notAfter) : null;
+      const holds: NodeHolds = { state: row.state, certificateExpiresAt };
+      const since = await bannedSince(db, id);
+      const now = clock();
+      const found = await Promise.all(
+        placesOf(spire, row.group).map((place) => exposureAt(place, id, holds, since, now)),
+      );
+      const certificateEnds = row.state === 'trusted' ? 'open' : (certificateExpiresAt ?? 'none');
       return {
         nodeId: id,
-        certificateExpiresAt: last?.notAfter ?? null,
-        spire: await Promise.all(placesOf(spire, row.group).map((place) => exposureAt(place, id))),
+        certificateExpiresAt: certificateExpiresAt?.toISOString() ?? null,
+        ends: rendered(lastOf([certificateEnds, ...found.flatMap(({ ends }) => ends)])),
+        spire: found.map(({ shown }) => shown),
       };
     },
   );
 }
 
-async function exposureAt({ server }: SpirePlace, nodeId: string) {
+/** By place. */
+async function bannedSince(db: Queries, nodeId: string): Promise<ReadonlyMap<string, Date | null>> {
+  const rows = await db
+    .select({ place: banPlace.place, appliedAt: banPlace.appliedAt })
+    .from(banPlace)
+    .innerJoin(
+      ban,
+      and(eq(ban.nodeId, banPlace.nodeId), eq(ban.wanted, banPlace.wanted), eq(ban.epoch, banPlace.epoch)),
+    )
+    .where(and(eq(ban.nodeId, nodeId), eq(ban.wanted, true)));
+  return new Map(rows.map(({ place, appliedAt }) => [place, appliedAt]));
+}
+
+interface Found {
+  readonly shown: SpireExposure;
+  readonly ends: readonly End[];
+}
+
+async function exposureAt(
+  { server, lifetimes }: SpirePlace,
+  nodeId: string,
+  holds: NodeHolds,
+  since: ReadonlyMap<string, Date | null>,
+  now: Date,
+): Promise<Found> {
   const path = agentPath(nodeId);
-  const place = { server: server.name, agentId: `spiffe://${server.trustDomain}${path}` };
+  const held = { bannedSince: since.get(server.name) ?? null, agentTtlSeconds: lifetimes.agentSeconds };
+  const place = {
+    server: server.name,
+    agentId: `spiffe://${server.trustDomain}${path}`,
+    bannedSince: held.bannedSince?.toISOString() ?? null,
+  };
   try {
     const agent = await server.agent(path);
-    const entries = await server.entries(path);
-    return {
-      ...place,
+    const served = await servedEntries((parent) => server.entries(parent), agent ?? { path, selectors: [] });
+    const entries = served.map(({ spiffeId, selectors, svidTtlSeconds }) => ({
+      ...{ spiffeId, selectors: [...selectors] },
+      svidTtlSeconds: svidTtlSeconds || lifetimes.workloadSeconds,
+    }));
+    const workloadTtlsSeconds = entries.map(({ svidTtlSeconds }) => svidTtlSeconds);
+    const agentSvidExpiresAt = agent?.svidExpiresAt ?? null;
+    const ends = exposureEnds(holds, { ...held, agentSvidExpiresAt, workloadTtlsSeconds }, now);
+    const shown = {
+      ...{ ...place, entries, error: null },
       agent: agent ? { banned: agent.banned, svidExpiresAt: agent.svidExpiresAt.toISOString() } : null,
-      entries: entries.map(({ spiffeId, selectors, svidTtlSeconds }) => ({
-        ...{ spiffeId, svidTtlSeconds },
-        selectors: [...selectors],
-      })),
-      error: null,
+      agentSvidEnds: rendered(ends.agentSvid),
+      workloadSvidsEnd: rendered(ends.workloads),
     };
+    return { shown, ends: [ends.agentSvid, ends.workloads] };
   } catch (error) {
     if (!(error instanceof AssayError)) throw error;
-    return { ...place, agent: null, entries: [], error: error.message };
+    const unknown = { agentSvidEnds: 'open', workloadSvidsEnd: 'open' } as const;
+    const shown = { ...place, ...unknown, agent: null, entries: [], error: error.message };
+    return { shown, ends: ['open'] };
   }
+}
+
+function rendered(end: End): string {
+  return end instanceof Date ? end.toISOString() : end;
 }

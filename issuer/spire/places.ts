@@ -1,13 +1,14 @@
 import { resolve } from 'node:path';
 import type { SpireAddress } from '../../platform/spire/connection.ts';
 import { SpireServer } from '../../platform/spire/server.ts';
-import type { SpireConfig } from '../config.ts';
+import type { SpireConfig, SpireLifetimes } from '../config.ts';
 
 /** A SPIRE server, and the groups whose nodes attest there. */
 export interface SpirePlace {
   readonly server: Pick<SpireServer, 'name' | 'trustDomain' | 'ban' | 'forget' | 'agent' | 'entries'>;
   /** Absent: every node. */
   readonly groups: ReadonlySet<string> | undefined;
+  readonly lifetimes: SpireLifetimes;
 }
 
 /** The servers of a configuration. @param directory what its paths are relative to */
@@ -16,9 +17,10 @@ export function openPlaces(
   ours: string,
   directory: string,
 ): readonly SpirePlace[] {
-  return spire.map(({ name, trustDomain = ours, at, groups }) => ({
+  return spire.map(({ name, trustDomain = ours, at, groups, lifetimes }) => ({
     server: new SpireServer({ name, trustDomain, at: absolute(directory, at) }),
     groups,
+    lifetimes,
   }));
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { pcrExtend } from '../../agent/tpm/commands/pcr.ts';
 import { Tpm } from '../../agent/tpm/tpm.ts';
+import type { Exposure } from '../../core/messages/exposure.ts';
 import type { SwtpmNode } from '../e2e/support/node.ts';
 import { until } from '../e2e/support/until.ts';
 import { World } from '../e2e/support/world.ts';
@@ -12,6 +13,7 @@ import { SpireAgentProcess, SpireServerProcess } from './support/spire.ts';
 
 const TRUST_DOMAIN = 'e2e.test';
 const WORKLOAD = `spiffe://${TRUST_DOMAIN}/workload`;
+const OF_GROUP = `spiffe://${TRUST_DOMAIN}/group-workload`;
 let scratch: string;
 let world: World;
 let spire: SpireServerProcess;
@@ -74,6 +76,13 @@ test('a node attests in SPIRE while it passes, is banned when it fails, and stay
   const entry = ['-spiffeID', WORKLOAD, '-parentID', `spiffe://${TRUST_DOMAIN}${path}`];
   const selector = ['-selector', `unix:uid:${process.getuid?.() ?? 0}`];
   await spire.command('entry', 'create', ...entry, ...selector, '-x509SVIDTTL', '60');
+  // Of the group as a whole: it hangs on every node that the group's CA speaks for.
+  const { groups } = await world.api.get<{ groups: Record<string, string> }>('issuer', '/v1/authorities');
+  const fingerprint = new X509Certificate(groups.web ?? '').fingerprint.replaceAll(':', '').toLowerCase();
+  const alias = ['-node', '-spiffeID', `spiffe://${TRUST_DOMAIN}/nodes/web`];
+  await spire.command('entry', 'create', ...alias, '-selector', `x509pop:ca:fingerprint:${fingerprint}`);
+  const ofGroup = ['-spiffeID', OF_GROUP, '-parentID', `spiffe://${TRUST_DOMAIN}/nodes/web`];
+  await spire.command('entry', 'create', ...ofGroup, '-selector', 'unix:uid:4242');
   await until('a workload has its SVID', async () => (await saysSvid(agent, 'svid')) !== undefined, 30_000);
   const svid = new X509Certificate((await saysSvid(agent, 'svid')) ?? '');
   expect(svid.subjectAltName).toBe(`URI:${WORKLOAD}`);
@@ -89,16 +98,32 @@ test('a node attests in SPIRE while it passes, is banned when it fails, and stay
   await tamper(node);
   await world.untilState(id, 'banned');
   await until('the agent is banned in SPIRE', async () => (await agentOf(path))?.banned === true, 5_000);
-  expect(await world.api.get('issuer', `/v1/nodes/${id}/exposure`)).toMatchObject({
+  await until('the ban is reached', async () => (await world.ban(id))?.places[0]?.appliedAt != null, 5_000);
+  const exposure = await world.api.get<Exposure>('issuer', `/v1/nodes/${id}/exposure`);
+  const [exposed] = exposure.spire;
+  expect(exposure).toMatchObject({
     certificateExpiresAt: expect.any(String),
     spire: [
       {
         ...{ server: 'test', agentId: `spiffe://${TRUST_DOMAIN}${path}`, error: null },
         agent: { banned: true, svidExpiresAt: expect.any(String) },
-        entries: [{ spiffeId: WORKLOAD, svidTtlSeconds: 60 }],
+        bannedSince: expect.any(String),
       },
     ],
   });
+  // Below the agent itself, and below the group's alias, with the lifetime that the configuration says is the default.
+  expect(exposed?.entries).toHaveLength(2);
+  expect(exposed?.entries).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ spiffeId: WORKLOAD, svidTtlSeconds: 60 }),
+      expect.objectContaining({ spiffeId: OF_GROUP, svidTtlSeconds: 3600 }),
+    ]),
+  );
+  expect(exposed?.agentSvidEnds).toBe(exposed?.agent?.svidExpiresAt);
+  expect(Date.parse(exposed?.workloadSvidsEnd ?? '')).toBe(
+    Date.parse(exposed?.bannedSince ?? '') + 3_600_000,
+  );
+  expect(exposure.ends).toBe(exposed?.workloadSvidsEnd);
   expect(await agent.ended).toBe(1);
   expect(await agent.log()).toContain('Agent is banned');
   expect(await saysSvid(agent, 'after')).toBeUndefined();

@@ -41,7 +41,7 @@ afterEach(async () => {
 
 function place(name: string, { socket }: FakeSpireServer, groups?: ReadonlySet<string>): SpirePlace {
   const server = new SpireServer({ name, trustDomain: TRUST_DOMAIN, at: { socket }, timeoutMs: 2000 });
-  return { server, groups };
+  return { server, groups, lifetimes: { workloadSeconds: 3600, agentSeconds: 3600 } };
 }
 
 /** The issuer's rounds, at times that the test sets. */
