@@ -133,7 +133,7 @@ function materialConfig({ material = {} }: AgentFile, flags: AgentFlags): Materi
     group: material.group,
     leafTtlMs: parseDuration(material['leaf-ttl'] ?? '5m'),
     keyMode: material.key ?? 'tpm',
-    includeIssuingCa: material['include-issuing-ca'] ?? false,
+    includeIssuingCa: material['include-issuing-ca'] ?? true,
     onChange: material['on-change'],
     onRevoke: material['on-revoke'],
     hookTimeoutMs: parseDuration(material['hook-timeout'] ?? '30s'),

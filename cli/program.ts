@@ -6,6 +6,7 @@ import type { Api } from './api.ts';
 import { agentCommand } from './commands/agent.ts';
 import { appraiseCommand } from './commands/appraise.ts';
 import { bundleCommands } from './commands/bundle.ts';
+import { caCommands } from './commands/ca.ts';
 import { digestsCommands } from './commands/digests.ts';
 import { enrolCommands } from './commands/enrol.ts';
 import { initCommand } from './commands/init.ts';
@@ -70,6 +71,7 @@ function build(ports: ProgramPorts): { command: Command; close: () => Promise<vo
     return { api: open, json, now: ports.now, out: ports.out, note: ports.err };
   };
   initCommand(command, context);
+  caCommands(command, context);
   serveCommand(command);
   agentCommand(command);
   nodeCommands(command, context);

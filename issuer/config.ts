@@ -12,6 +12,9 @@ const closed = { additionalProperties: false } as const;
 const GroupSection = Type.Object(
   {
     ttl: Type.Optional(Duration),
+    'full-tier-ca': Type.Optional(
+      Type.Boolean({ description: 'Nodes of the full tier get their certificates from a CA of their own' }),
+    ),
     'key-modes': Type.Optional(
       Type.Array(Type.Enum(['tpm', 'delivered']), { minItems: 1, uniqueItems: true }),
     ),
@@ -64,6 +67,8 @@ export type IssuerSection = Static<typeof IssuerSection>;
 export interface GroupPolicy {
   readonly ttlMs: number;
   readonly keyModes: readonly KeyMode[];
+  /** Nodes of the full tier get their certificates from a CA of their own: SPIRE's selectors can tell them apart. */
+  readonly fullTierCa: boolean;
 }
 
 /** A SPIRE server. */
@@ -141,7 +146,11 @@ function policyOf(name: string, section: Static<typeof GroupSection>): GroupPoli
       `issuer.groups.${name}.ttl: ${section.ttl} is not between 1m and 1d`,
     );
   }
-  return { ttlMs, keyModes: section['key-modes'] ?? ['tpm'] };
+  return {
+    ttlMs,
+    keyModes: section['key-modes'] ?? ['tpm'],
+    fullTierCa: section['full-tier-ca'] ?? false,
+  };
 }
 
 function spireServers({ spire = [], groups: known }: IssuerSection): SpireConfig[] {

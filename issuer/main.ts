@@ -56,7 +56,7 @@ export async function startIssuer(
   const authorities = await openAuthorities({
     ...deps,
     pkiDirectory: join(deps.directory, 'pki'),
-    groups: [...config.groups.keys()],
+    groups: config.groups,
     now: deps.clock(),
   });
   const parts = new Lifecycle(logger);
@@ -87,7 +87,7 @@ export async function startIssuer(
     const address = await app.listen(config.listen);
     // Port 0 is whatever was free.
     const url = config.listen.port === 0 ? address : config.url;
-    logger.info({ url, groups: [...authorities.groups.keys()] }, 'issuer is ready');
+    logger.info({ url, authorities: [...authorities.signers.keys()] }, 'issuer is ready');
     return { url, close: () => parts.close() };
   } catch (error) {
     await parts.close();
@@ -102,12 +102,12 @@ function wakeAll(...loops: readonly Loop[]): void {
 function startCrlLoop(
   { database, logger, directory }: IssuerDependencies,
   { crl }: IssuerConfig,
-  { groups }: Authorities,
+  { signers }: Authorities,
 ): Loop {
   const write = crl.directory === undefined ? undefined : crlFiles(resolve(directory, crl.directory));
   const store = crlStore(database);
   const run = async (): Promise<undefined> =>
-    void (await publishAll({ store, groups, schedule: crl, write }));
+    void (await publishAll({ store, signers, schedule: crl, write }));
   return startLoop({ name: 'crl', run, intervalMs: crl.intervalMs, debounceMs: DEBOUNCE_MS, logger });
 }
 

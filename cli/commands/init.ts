@@ -28,7 +28,10 @@ export function initCommand(program: Command, context: () => CommandContext): vo
     .option('--host <name...>', 'names and addresses of the services', ['localhost', '127.0.0.1'])
     .option('--group <name...>', 'node groups; each has an issuing CA of its own', ['default'])
     .option('--root-key-file <file>', "put the node root's key here, such as on a medium that is taken away")
-    .option('--add-group <name>', 'only: make the issuing CA of one more group')
+    .option(
+      '--add-group <name>',
+      'only: make the issuing CA of one more group, or with .full behind it that of its nodes of the full tier',
+    )
     .option('--renew', 'only: new server certificates from the same service CA')
     .addHelpText('after', '\nASSAY_PASSPHRASE, when set, encrypts the keys of all CAs.')
     .action((directory: string | undefined, options: InitOptions) =>
@@ -43,7 +46,14 @@ async function init(context: CommandContext, directory: string, options: InitOpt
   const rootKey = options.rootKeyFile === undefined ? {} : { rootKeyFile: options.rootKeyFile };
   if (options.addGroup !== undefined) {
     const path = await addGroup({ directory, group: options.addGroup, ...rootKey, ...secret, clock });
-    return show(context, { path }, () => `${path} is made; now add the group to issuer.groups in assay.yaml`);
+    const then = options.addGroup.endsWith('.full')
+      ? 'set full-tier-ca: true for the group in issuer.groups'
+      : 'add the group to issuer.groups';
+    return show(
+      context,
+      { path },
+      () => `${path} is made; now ${then} in assay.yaml and restart the issuers`,
+    );
   }
   if (options.renew) {
     const renewed = await renewServerCertificates({ directory, ...secret, clock, random: randomBytes });

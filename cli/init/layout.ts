@@ -13,6 +13,9 @@ export function layoutOf(directory: string) {
     config: join(directory, 'assay.yaml'),
     serviceCa: pair(join(pki, 'service-ca')),
     nodeRoot: pair(join(pki, 'node-root')),
+    /** The node root, or an issuing CA by its name, in a generation of a rotation. */
+    authority: (name: string, generation: '' | '.next' | '.previous') =>
+      pair(join(pki, `${name === 'root' ? 'node-root' : `issuing-${name}`}${generation}`)),
     service: (name: ServiceName) => pair(join(pki, name)),
     /** The key by which the verifier signs results and evidence bundles. */
     results: pair(join(pki, 'verifier-results')),

@@ -10,6 +10,7 @@ import { makeIssuingCa, makeResultsCertificate, makeServerCertificate, SERVICES 
 
 export interface AddGroupOptions {
   readonly directory: string;
+  /** NAME, or NAME.full for a CA of its nodes of the full tier alone. */
   readonly group: string;
   /** Where the node root's key is, when it is not in pki/. */
   readonly rootKeyFile?: string;
@@ -21,13 +22,13 @@ export interface AddGroupOptions {
 }
 
 /**
- * Makes the issuing CA of one more group. The group must then be added to issuer.groups in assay.yaml.
+ * Makes one more issuing CA. assay.yaml must then name it: the group in issuer.groups, or its `full-tier-ca`.
  *
  * @returns the path of its certificate
  * @throws {AssayError} `conflict` when the group has one; `invalid-config` when the root's key is not there or not fit
  */
 export async function addGroup(options: AddGroupOptions): Promise<string> {
-  checkGroups([options.group]);
+  checkGroups([options.group.replace(/\.full$/, '')]);
   const layout = layoutOf(resolve(options.directory));
   const files = layout.issuing(options.group);
   for (const file of [files.certificate, files.key]) {

@@ -56,24 +56,25 @@ const DUE = 0.9;
 
 export interface PublishAllOptions {
   readonly store: CrlStore;
-  readonly groups: ReadonlyMap<string, Signer>;
+  /** By name. */
+  readonly signers: ReadonlyMap<string, Signer>;
   readonly schedule: CrlSchedule;
   /** Where CRLs go besides the database. */
-  readonly write?: ((group: string, crl: PublishedCrl) => Promise<void>) | undefined;
+  readonly write?: ((name: string, crl: PublishedCrl) => Promise<void>) | undefined;
 }
 
 /** One round over all issuing CAs. One that fails does not hold up another. @throws {AggregateError} at the end */
-export async function publishAll({ store, groups, schedule, write }: PublishAllOptions): Promise<void> {
+export async function publishAll({ store, signers, schedule, write }: PublishAllOptions): Promise<void> {
   const errors: unknown[] = [];
-  for (const [group, signer] of groups) {
+  for (const [name, signer] of signers) {
     try {
       const published = await publishCrl(store, signer, schedule);
-      if (published) await write?.(group, published);
+      if (published) await write?.(name, published);
     } catch (error) {
       errors.push(error);
     }
   }
-  if (errors.length > 0) throw new AggregateError(errors, `${errors.length} of ${groups.size} CRLs failed`);
+  if (errors.length > 0) throw new AggregateError(errors, `${errors.length} of ${signers.size} CRLs failed`);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { AssayError, type ErrorCode } from '../../core/errors.ts';
+import type { Tier } from '../../core/messages/result.ts';
 import type { Admission, KeyMode, Standing } from '../../platform/database/schema.ts';
 import type { GroupPolicy } from '../config.ts';
 
@@ -18,6 +19,8 @@ export interface IssueFacts {
         readonly trustedUntil: Date | null;
       }
     | undefined;
+  /** What the node is, should it be trusted. */
+  readonly tier: Tier;
   /** The database's clock, read after the locks were taken. */
   readonly now: Date;
 }
@@ -27,6 +30,8 @@ interface IssueGrant {
   readonly granted: true;
   readonly epoch: number;
   readonly groupName: string;
+  /** Whose issuing CA signs: that for nodes of the full tier, where the group has one. */
+  readonly tier: 'full' | null;
   /** Whole seconds, as X.509 has them. */
   readonly notBefore: Date;
   readonly notAfter: Date;
@@ -52,7 +57,7 @@ const SHORTEST_MS = 30_000;
  * state people see (view node_state): a banned node hears that it is banned, whatever else is wrong.
  */
 export function decideIssue(
-  { node, trust, now }: IssueFacts,
+  { node, trust, tier, now }: IssueFacts,
   keyMode: KeyMode,
   groups: ReadonlyMap<string, GroupPolicy>,
 ): IssueDecision {
@@ -68,24 +73,27 @@ export function decideIssue(
   const group = groups.get(node.groupName);
   if (!group) return noAuthority(node.groupName);
   if (!group.keyModes.includes(keyMode)) return wrongMode(node.groupName, keyMode, group.keyModes);
-  return grant({ groupName: node.groupName, epoch: trust.epoch, until: trust.trustedUntil, now, group });
+  const signedFor = group.fullTierCa && tier === 'full' ? 'full' : null;
+  const { groupName } = node;
+  return grant({ groupName, tier: signedFor, epoch: trust.epoch, until: trust.trustedUntil, now, group });
 }
 
 function grant(facts: {
   readonly groupName: string;
+  readonly tier: 'full' | null;
   readonly epoch: number;
   readonly until: Date | null;
   readonly now: Date;
   readonly group: GroupPolicy;
 }): IssueDecision {
-  const { groupName, epoch, until, now, group } = facts;
+  const { until, now, group, ...terms } = facts;
   // Without a deadline there is no trust: it always ends by time (rule trust.expires).
   const end = Math.min(now.getTime() + group.ttlMs, until?.getTime() ?? 0);
   const notAfter = wholeSecond(end);
   if (notAfter.getTime() - now.getTime() < SHORTEST_MS) {
     return refusal('node.stale', "the node's last pass is too old; it is attested again soon");
   }
-  return { granted: true, epoch, groupName, notBefore: wholeSecond(now.getTime() - BACKDATED_MS), notAfter };
+  return { ...terms, granted: true, notBefore: wholeSecond(now.getTime() - BACKDATED_MS), notAfter };
 }
 
 /** The error that a refusal is to the caller. */

@@ -47,11 +47,11 @@ export async function issueCertificate(
     },
     {
       decide: (facts) => decideIssue(facts, request.mode, deps.groups),
-      authorityOf: (group) => deps.authorities.signerOf(group).sha256,
+      authorityOf: (group, tier) => deps.authorities.signerOf(group, tier).sha256,
     },
   );
-  const { notBefore, notAfter, groupName } = recorded;
-  const signer = deps.authorities.signerOf(groupName);
+  const { notBefore, notAfter, groupName, tier } = recorded;
+  const signer = deps.authorities.signerOf(groupName, tier);
   const certificate = await signer.signNodeCa({
     serial,
     nodeId: node.id,
@@ -65,7 +65,7 @@ export async function issueCertificate(
     nodeId: node.id,
     serial: toHex(serial),
     certificate: toBase64(certificate),
-    chain: [toBase64(signer.certificate), toBase64(deps.authorities.root)],
+    chain: [toBase64(signer.certificate), toBase64(deps.authorities.rootOf(signer))],
     notBefore: notBefore.toISOString(),
     notAfter: notAfter.toISOString(),
     trustDomain: deps.trustDomain,

@@ -24,14 +24,15 @@ export interface PreparedIssue {
 
 interface RecordedIssue {
   readonly groupName: string;
+  readonly tier: 'full' | null;
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
 
 interface IssueRules {
   readonly decide: (facts: IssueFacts) => IssueDecision;
-  /** SHA-256 of the issuing CA's certificate that signs for a group. */
-  readonly authorityOf: (groupName: string) => Uint8Array;
+  /** SHA-256 of the issuing CA's certificate that signs for a group, or for its nodes of the full tier. */
+  readonly authorityOf: (groupName: string, tier: 'full' | null) => Uint8Array;
 }
 
 export interface IssueStore {

@@ -31,11 +31,11 @@ export interface IssuerMetrics {
   refused(code: string, rule: string): void;
 }
 
-export function issuerMetrics(metrics: Metrics, { groups }: Authorities): IssuerMetrics {
+export function issuerMetrics(metrics: Metrics, { signers }: Authorities): IssuerMetrics {
   const expiry = metrics.gauge('issuer_authority_expiry_seconds', 'When an issuing CA expires (Unix time)', [
-    'group',
+    'authority',
   ]);
-  for (const [group, { notAfter }] of groups) expiry.set({ group }, notAfter.getTime() / 1000);
+  for (const [authority, { notAfter }] of signers) expiry.set({ authority }, notAfter.getTime() / 1000);
   const issued = metrics.counter('issuer_certificates_total', 'Certificates given to nodes', [
     'group',
     'key_mode',

@@ -1,12 +1,32 @@
+import { hash } from 'node:crypto';
 import Type from 'typebox';
 import { AssayError } from '../../core/errors.ts';
-import { GroupName } from '../../core/messages/common.ts';
+import { GroupName, Instant } from '../../core/messages/common.ts';
+import type { Certificate } from '../../core/x509/certificate.ts';
 import { renderPem } from '../../core/x509/pem.ts';
 import type { App } from '../../platform/http/server.ts';
-import { unknownGroup } from './admin.ts';
 import type { RoutesDeps } from './deps.ts';
 
 const CRL = 'application/pkix-crl';
+
+const AuthorityName = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\\.full)?(\\.previous)?$',
+  description: 'Name of an issuing CA: its group, for most',
+});
+
+const AuthorityRecord = Type.Object(
+  {
+    name: Type.String({ description: 'Of its CRL: GROUP or GROUP.full, with .next or .previous behind it' }),
+    group: GroupName,
+    tier: Type.Union([Type.Literal('full'), Type.Null()], {
+      description: 'Whose certificates it signs; null: of all nodes of the group that no other one is for',
+    }),
+    state: Type.Enum(['current', 'next', 'previous']),
+    notAfter: Instant,
+    selector: Type.String({ description: 'What SPIRE knows its nodes by: no node can choose it' }),
+  },
+  { title: 'AuthorityRecord' },
+);
 
 /** What relying parties fetch: nothing in it is secret, and all of it is signed. */
 export function publicRoutes(app: App, deps: RoutesDeps): void {
@@ -16,35 +36,49 @@ export function publicRoutes(app: App, deps: RoutesDeps): void {
       config: { access: ['public'] },
       schema: {
         operationId: 'getAuthorities',
-        summary: 'Certificates of the node root and of the issuing CAs',
+        summary: 'Certificates of the node roots and of the issuing CAs',
+        description:
+          'Each text is all that a relying party must trust, in PEM: while a CA is replaced it holds several certificates, the current one first.',
         response: {
-          200: Type.Object({ root: Type.String(), groups: Type.Record(Type.String(), Type.String()) }),
+          200: Type.Object({
+            root: Type.String(),
+            groups: Type.Record(Type.String(), Type.String()),
+            authorities: Type.Array(AuthorityRecord),
+          }),
         },
       },
     },
     async () => ({
-      root: renderPem('CERTIFICATE', deps.authorities.root),
+      root: pemOf(deps.authorities.roots),
       groups: Object.fromEntries(
-        [...deps.authorities.groups].map(([name, { certificate }]) => [
-          name,
-          renderPem('CERTIFICATE', certificate),
+        [...Map.groupBy(deps.authorities.issuing, ({ group }) => group)].map(([group, found]) => [
+          group,
+          pemOf(found.map(({ certificate }) => certificate)),
         ]),
       ),
+      authorities: deps.authorities.issuing.map(({ name, group, tier, state, certificate }) => ({
+        ...{ name, group, tier, state, notAfter: certificate.notAfter.toISOString() },
+        selector: `x509pop:ca:fingerprint:${hash('sha1', certificate.der)}`,
+      })),
     }),
   );
   crlRoute(app, deps);
 }
 
+function pemOf(certificates: readonly Pick<Certificate, 'der'>[]): string {
+  return certificates.map(({ der }) => renderPem('CERTIFICATE', der)).join('');
+}
+
 function crlRoute(app: App, { authorities, crls, config }: RoutesDeps): void {
   app.get(
-    '/crl/:group.crl',
+    '/crl/:name.crl',
     {
       config: { access: ['public'], errors: ['not-found'] },
       schema: {
         operationId: 'getCrl',
         summary: "An issuing CA's certificate revocation list (DER)",
         description: "`etag` is the CRL's number; `if-none-match` with it answers 304.",
-        params: Type.Object({ group: GroupName }),
+        params: Type.Object({ name: AuthorityName }),
         response: {
           200: {
             content: {
@@ -55,9 +89,9 @@ function crlRoute(app: App, { authorities, crls, config }: RoutesDeps): void {
         },
       },
     },
-    async ({ params: { group }, headers }, reply) => {
-      const signer = authorities.groups.get(group);
-      if (!signer) throw unknownGroup(group);
+    async ({ params: { name }, headers }, reply) => {
+      const signer = authorities.signers.get(name);
+      if (!signer) throw new AssayError('not-found', `there is no issuing CA ${name} that signs`);
       const crl = await crls.current(signer.sha256);
       if (!crl) throw new AssayError('unavailable', 'the first CRL is not made yet; try again');
       const tag = `"${crl.number}"`;

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AssayError } from '../../core/errors.ts';
@@ -10,48 +11,115 @@ import type { NameSpaces } from './check-issued.ts';
 import { fileSigner } from './file-signer.ts';
 import type { Signer } from './signer.ts';
 
+/**
+ * `next` is published, so that relying parties know it before anything is signed by it; `current` signs; `previous`
+ * only revokes what it signed, until it is retired.
+ */
+export type AuthorityState = 'current' | 'next' | 'previous';
+
+/** An issuing CA of a node group. */
+export interface Authority {
+  /** Of its files and its CRL: GROUP or, for nodes of the full tier alone, GROUP.full; `.previous` behind it once it is. */
+  readonly name: string;
+  readonly group: string;
+  /** Whose certificates it signs; null: of all nodes of the group that no other one is for. */
+  readonly tier: 'full' | null;
+  readonly state: AuthorityState;
+  readonly certificate: Certificate;
+  /** Absent for one that signs nothing yet. */
+  readonly signer: Signer | undefined;
+}
+
 /** The node PKI as the issuer knows it: certificates, and keys that it may use. */
 export interface Authorities {
-  /** DER of the node root's certificate; its key is not here. */
-  readonly root: Uint8Array;
-  /** The issuing CA of each node group. */
-  readonly groups: ReadonlyMap<string, Signer>;
+  /** Certificates of the node roots, the current one first; their keys are not here. */
+  readonly roots: readonly Certificate[];
+  readonly issuing: readonly Authority[];
+  /** Those that sign, by name: each has a CRL. */
+  readonly signers: ReadonlyMap<string, Signer>;
   /** @throws {AssayError} `conflict` for a group without an issuing CA */
-  signerOf(group: string): Signer;
+  signerOf(group: string, tier: 'full' | null): Signer;
+  /** DER of the root above a signer. */
+  rootOf(signer: Signer): Uint8Array;
 }
 
 export interface AuthorityFiles extends NameSpaces {
   readonly pkiDirectory: string;
-  readonly groups: readonly string[];
+  /** Whether nodes of the full tier have a CA of their own, by group. */
+  readonly groups: ReadonlyMap<string, { readonly fullTierCa: boolean }>;
   readonly passphrase?: string;
   readonly now: Date;
 }
 
 /**
- * Opens node-root.crt and, for each group, issuing-GROUP.crt and its key.
+ * Opens node-root.crt and, for each group, issuing-GROUP.crt and its key; with `.next` and `.previous` in their names
+ * those of a rotation.
  *
- * @throws {AssayError} `invalid-config` that names the file: missing, expired, not signed by the root, no CA for node
+ * @throws {AssayError} `invalid-config` that names the file: missing, expired, not signed by a root, no CA for node
  *   CAs, another key than the certificate's, or a key that others can read (rule `key.files`)
  */
 export async function openAuthorities(files: AuthorityFiles): Promise<Authorities> {
-  const root = await readCertificate(join(files.pkiDirectory, 'node-root.crt'));
-  const groups = new Map<string, Signer>();
-  for (const group of files.groups) groups.set(group, await openIssuingCa(files, root, group));
+  const roots = await openRoots(files.pkiDirectory);
+  const issuing: Authority[] = [];
+  for (const [group, { fullTierCa }] of files.groups) {
+    issuing.push(...(await openGenerations(files, roots, { group, tier: null })));
+    if (fullTierCa) issuing.push(...(await openGenerations(files, roots, { group, tier: 'full' })));
+  }
+  const signers = new Map(issuing.flatMap(({ name, signer }) => (signer ? [[name, signer]] : [])));
   return {
-    root: root.der,
-    groups,
-    signerOf(group) {
-      const signer = groups.get(group);
+    roots,
+    issuing,
+    signers,
+    signerOf(group, tier) {
+      const signer = (tier === 'full' ? signers.get(`${group}.full`) : undefined) ?? signers.get(group);
       if (signer) return signer;
       throw new AssayError('conflict', `this issuer has no issuing CA for the group "${group}"`);
+    },
+    rootOf({ certificate }) {
+      const parsed = parseCertificate(certificate);
+      const root = roots.find((one) => verifySignature(parsed, one) === 'good');
+      if (!root) throw new TypeError('a signer without a root was opened');
+      return root.der;
     },
   };
 }
 
-async function openIssuingCa(files: AuthorityFiles, root: Certificate, group: string): Promise<Signer> {
-  const base = join(files.pkiDirectory, `issuing-${group}`);
-  const certificate = await readCertificate(`${base}.crt`);
-  checkIssuingCa(`${base}.crt`, certificate, root, files.now);
+async function openRoots(directory: string): Promise<readonly Certificate[]> {
+  const file = (suffix: string) => join(directory, `node-root${suffix}.crt`);
+  const others = ['.next', '.previous'].map(file).filter((path) => existsSync(path));
+  return Promise.all([file(''), ...others].map(readCertificate));
+}
+
+type Purpose = Pick<Authority, 'group' | 'tier'>;
+
+async function openGenerations(
+  files: AuthorityFiles,
+  roots: readonly Certificate[],
+  purpose: Purpose,
+): Promise<Authority[]> {
+  const name = purpose.tier ? `${purpose.group}.${purpose.tier}` : purpose.group;
+  const base = join(files.pkiDirectory, `issuing-${name}`);
+  const certificateOf = async (file: string) => {
+    const certificate = await readCertificate(file);
+    checkIssuingCa(file, certificate, roots, files.now);
+    return certificate;
+  };
+  const certificate = await certificateOf(`${base}.crt`);
+  const signer = await openSigner(files, base, certificate);
+  const found: Authority[] = [{ ...purpose, name, state: 'current', certificate, signer }];
+  if (existsSync(`${base}.next.crt`)) {
+    const next = await certificateOf(`${base}.next.crt`);
+    found.push({ ...purpose, name: `${name}.next`, state: 'next', certificate: next, signer: undefined });
+  }
+  if (existsSync(`${base}.previous.crt`)) {
+    const previous = await certificateOf(`${base}.previous.crt`);
+    const old = { certificate: previous, signer: await openSigner(files, `${base}.previous`, previous) };
+    found.push({ ...purpose, ...old, name: `${name}.previous`, state: 'previous' });
+  }
+  return found;
+}
+
+async function openSigner(files: AuthorityFiles, base: string, certificate: Certificate): Promise<Signer> {
   const { passphrase } = files;
   const key = await readKeyFile(`${base}.key`, passphrase === undefined ? {} : { passphrase });
   try {
@@ -62,8 +130,14 @@ async function openIssuingCa(files: AuthorityFiles, root: Certificate, group: st
   }
 }
 
-function checkIssuingCa(file: string, certificate: Certificate, root: Certificate, now: Date): void {
-  if (verifySignature(certificate, root) !== 'good') throw unfit(file, 'it is not signed by the node root');
+function checkIssuingCa(
+  file: string,
+  certificate: Certificate,
+  roots: readonly Certificate[],
+  now: Date,
+): void {
+  const root = roots.find((one) => verifySignature(certificate, one) === 'good');
+  if (!root) throw unfit(file, 'it is not signed by a node root');
   const [problem] = checkPath([certificate, root], now);
   if (problem) throw unfit(file, problem.message);
   const { basicConstraints, keyUsage, subjectKeyId } = certificate;
@@ -82,6 +156,6 @@ async function readCertificate(file: string): Promise<Certificate> {
 }
 
 function unfit(file: string, problem: string, cause?: unknown): AssayError {
-  const message = `the issuer cannot use ${file}: ${problem}; "assay init" makes it`;
+  const message = `the issuer cannot use ${file}: ${problem}; "assay init" and "assay ca" make it`;
   return new AssayError('invalid-config', message, { cause });
 }

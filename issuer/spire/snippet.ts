@@ -26,7 +26,7 @@ export function spireSnippet({ trustDomain, anchor, issuerUrl }: SnippetInput): 
       bundle,
       `curl -s ${issuerUrl}/v1/authorities | jq -r '${field}' > ${bundle}`,
     ),
-    agent: agentSnippet(trustDomain, anchor === 'root'),
+    agent: agentSnippet(trustDomain),
   };
 }
 
@@ -60,15 +60,10 @@ plugins {
 `;
 }
 
-const ISSUING_CA_ALONG = `#
-# The server trusts the node root, so node.pem has to lead there: in the configuration of assay-agent
-#   material: { include-issuing-ca: true }
-`;
-
-function agentSnippet(trustDomain: string, needsIssuingCa: boolean): string {
+function agentSnippet(trustDomain: string): string {
   return `# spire-agent.conf on the node: merge with what you have. Start spire-agent after node.pem exists;
 # it reads the file again whenever it attests.
-${needsIssuingCa ? ISSUING_CA_ALONG : ''}agent {
+agent {
   trust_domain = "${trustDomain}"
 }
 

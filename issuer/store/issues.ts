@@ -1,7 +1,10 @@
 import { and, eq, sql } from 'drizzle-orm';
 import { AssayError } from '../../core/errors.ts';
+import type { Tier } from '../../core/messages/result.ts';
+import { tierOf } from '../../core/result/tier.ts';
 import type { Database, Transaction } from '../../platform/database/index.ts';
-import { certificate, issueChallenge, node, nodeTrust } from '../../platform/database/schema.ts';
+import { certificate, issueChallenge, node, nodeTrust, policy } from '../../platform/database/schema.ts';
+import { type TierRow, tierFacts } from '../../platform/tier-facts.ts';
 import { type IssueDecision, type IssueFacts, refused } from '../domain/decision.ts';
 import type { IssueStore, PreparedIssue } from '../domain/ports.ts';
 
@@ -24,9 +27,9 @@ export function issueStore(database: Database): IssueStore {
         if (facts instanceof AssayError) return facts;
         const decided = rules.decide(facts);
         if (decided.granted) {
-          const authoritySha256 = rules.authorityOf(decided.groupName);
+          const { granted: _granted, tier, ...terms } = decided;
+          const authoritySha256 = rules.authorityOf(decided.groupName, tier);
           const { nonceSha256: _spent, ...columns } = prepared;
-          const { granted: _granted, ...terms } = decided;
           await tx.insert(certificate).values({ ...columns, ...terms, authoritySha256 });
         }
         return decided;
@@ -47,21 +50,8 @@ export function issueStore(database: Database): IssueStore {
  */
 async function lockFacts(tx: Transaction, prepared: PreparedIssue): Promise<IssueFacts | AssayError> {
   const { nodeId, nodeVersion } = prepared;
-  const [record] = await tx
-    .select({ version: node.version, admission: node.admission, groupName: node.groupName })
-    .from(node)
-    .where(eq(node.id, nodeId))
-    .for('share');
-  const [trust] = await tx
-    .select({
-      epoch: nodeTrust.epoch,
-      standing: nodeTrust.standing,
-      nodeVersion: nodeTrust.nodeVersion,
-      trustedUntil: nodeTrust.trustedUntil,
-    })
-    .from(nodeTrust)
-    .where(eq(nodeTrust.nodeId, nodeId))
-    .for('update');
+  const [record] = await tx.select().from(node).where(eq(node.id, nodeId)).for('share');
+  const [trust] = await tx.select().from(nodeTrust).where(eq(nodeTrust.nodeId, nodeId)).for('update');
   const challenge = await spend(tx, prepared);
   if (!record || !challenge || challenge.nodeVersion !== record.version || nodeVersion !== record.version) {
     return unknownChallenge();
@@ -69,7 +59,24 @@ async function lockFacts(tx: Transaction, prepared: PreparedIssue): Promise<Issu
   if (challenge.expiresAt <= challenge.now) {
     return new AssayError('challenge-expired', 'the nonce is older than it may be; ask for a new one');
   }
-  return { node: record, trust, now: challenge.now };
+  const tier = await tierWhenTrusted(tx, record, trust ?? null);
+  return { node: record, trust, tier, now: challenge.now };
+}
+
+/** The tier that the node has if it is trusted, which is decided from the same rows. */
+async function tierWhenTrusted(
+  tx: Transaction,
+  record: TierRow['record'],
+  trust: TierRow['trust'],
+): Promise<Tier> {
+  const [judged] =
+    trust?.policyName && trust.policyVersion
+      ? await tx
+          .select({ judges: policy.judges })
+          .from(policy)
+          .where(and(eq(policy.name, trust.policyName), eq(policy.version, trust.policyVersion)))
+      : [];
+  return tierOf(tierFacts({ record, trust, state: 'trusted', judges: judged?.judges ?? null })).tier;
 }
 
 async function spend(tx: Transaction, { nodeId, nonceSha256 }: PreparedIssue) {

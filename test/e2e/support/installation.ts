@@ -24,6 +24,8 @@ export interface InstallationOptions {
 }
 
 export interface Installation {
+  /** What `assay init` made. */
+  readonly directory: string;
   readonly clientProfile: string;
   /** What nodes pin. */
   readonly pin: string;
@@ -63,6 +65,7 @@ export async function install(options: InstallationOptions): Promise<Installatio
   const profile = { ...urls, ca: 'ca.crt', certificate: 'admin.crt', key: 'admin.key' };
   await writeFile(made.clientProfile, stringify(profile));
   return {
+    directory: made.directory,
     ...{ clientProfile: made.clientProfile, pin: made.serviceCaPin, urls },
     ca: await readFile(made.serviceCa, 'utf8'),
     async instance(service, number) {

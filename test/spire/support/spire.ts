@@ -38,10 +38,26 @@ class Program {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  signal(name: 'SIGUSR1'): void {
+    this.#child.kill(name);
+  }
+
   async stop(): Promise<void> {
     if (this.running) this.#child.kill('SIGTERM');
     await this.ended;
   }
+}
+
+/** Configuration of the plugin, with its anchor in a file of that name. */
+async function x509popConfig(
+  directory: string,
+  name: string,
+  anchor: string,
+  template: string,
+): Promise<string> {
+  const file = join(directory, `${name}.pem`);
+  await writeFile(file, anchor);
+  return `ca_bundle_path = "${file}"\nmax_intermediates = 2\nagent_path_template = "${template}"\n`;
 }
 
 /** spire-server, as its administrator sees it. */
@@ -50,11 +66,14 @@ export class SpireServerProcess {
   readonly socket: string;
   readonly port: number;
   readonly #program: Program;
+  readonly #template: string;
+  #anchors = 0;
 
-  private constructor(options: SpireOptions, port: number) {
+  private constructor(options: SpireOptions, port: number, template: string) {
     const { binaries, directory } = options;
     this.options = options;
     this.port = port;
+    this.#template = template;
     this.socket = join(directory, 'server.sock');
     const args = ['run', '-config', join(directory, 'server.conf')];
     this.#program = new Program(join(binaries, 'spire-server'), args, join(directory, 'server.log'));
@@ -73,7 +92,10 @@ export class SpireServerProcess {
   ): Promise<SpireServerProcess> {
     const { directory, trustDomain } = options;
     await mkdir(directory, { recursive: true });
-    await writeFile(join(directory, 'anchor.pem'), anchor);
+    await writeFile(
+      join(directory, 'x509pop.conf'),
+      await x509popConfig(directory, 'anchor', anchor, template),
+    );
     const port = await freePort();
     const { policyFile } = options;
     const policy =
@@ -98,17 +120,11 @@ plugins {
   DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${join(directory, 'db.sqlite3')}" } }
   KeyManager "memory" { plugin_data {} }
   NodeAttestor "join_token" { plugin_data {} }
-  NodeAttestor "x509pop" {
-    plugin_data {
-      ca_bundle_path = "${join(directory, 'anchor.pem')}"
-      max_intermediates = 2
-      agent_path_template = "${template}"
-    }
-  }
+  NodeAttestor "x509pop" { plugin_data_file = "${join(directory, 'x509pop.conf')}" }
 }
 `,
     );
-    const server = new SpireServerProcess(options, port);
+    const server = new SpireServerProcess(options, port, template);
     const healthy = async () => {
       if (!server.#program.running) throw new Error(`spire-server ended:\n${await server.lastWords()}`);
       return server.command('healthcheck').then(
@@ -118,6 +134,21 @@ plugins {
     };
     await until('spire-server is healthy', healthy, START_MS);
     return server;
+  }
+
+  /**
+   * Changes what nodes must chain to, without a restart: the plugin is configured anew when the text of its file
+   * changed, so the anchor gets another name.
+   */
+  async trust(anchor: string): Promise<void> {
+    const { directory } = this.options;
+    this.#anchors += 1;
+    const config = await x509popConfig(directory, `anchor-${this.#anchors}`, anchor, this.#template);
+    await writeFile(join(directory, 'x509pop.conf'), config);
+    this.#program.signal('SIGUSR1');
+    const reconfigured = async () =>
+      (await readFile(this.#program.log, 'utf8')).split('Plugin reconfigured').length > this.#anchors;
+    await until('the plugin is configured anew', reconfigured, START_MS);
   }
 
   /** An X509-SVID of SPIRE's own CA, in files: what an administrator over TCP has, if its id is in admin_ids. */

@@ -21,7 +21,7 @@ const SERVICES = ['registrar', 'verifier', 'issuer'] as const;
 type Service = (typeof SERVICES)[number];
 
 const FOR_STRANGERS = [
-  'GET /crl/{group}.crl',
+  'GET /crl/{name}.crl',
   'GET /healthz',
   'GET /openapi.json',
   'GET /readyz',

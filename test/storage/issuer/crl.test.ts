@@ -153,13 +153,13 @@ test('one CA that fails does not hold up another', async () => {
     { ...signer(), signCrl: () => Promise.reject(new Error('the token is gone')) },
     signer(),
   ];
-  const groups = new Map([
+  const signers = new Map([
     ['a', broken],
     ['b', ca],
   ]);
   const written: string[] = [];
   const write = async (group: string) => void written.push(group);
-  const round = publishAll({ store: crlStore(database()), groups, schedule: HOUR, write });
+  const round = publishAll({ store: crlStore(database()), signers, schedule: HOUR, write });
   await expect(round).rejects.toThrow('1 of 2');
   expect(written).toEqual(['b']);
 });

@@ -122,15 +122,17 @@ export function fakeSigner(name: string): Signer & { readonly signed: unknown[] 
 /** An issuer without HTTP, with groups `web` (both modes, 10 minutes) and `tpm-only`. */
 export function issuerOn(database: Database, signer: Signer = fakeSigner('web')): IssueDependencies {
   const groups = new Map([
-    ['web', { ttlMs: 600_000, keyModes: ['tpm', 'delivered'] as const }],
-    ['tpm-only', { ttlMs: 600_000, keyModes: ['tpm'] as const }],
+    ['web', { ttlMs: 600_000, keyModes: ['tpm', 'delivered'] as const, fullTierCa: false }],
+    ['tpm-only', { ttlMs: 600_000, keyModes: ['tpm'] as const, fullTierCa: false }],
   ]);
   return {
     store: issueStore(database),
     authorities: {
-      root: Buffer.from('root'),
-      groups: new Map([...groups.keys()].map((name) => [name, signer])),
+      roots: [],
+      issuing: [],
+      signers: new Map([...groups.keys()].map((name) => [name, signer])),
       signerOf: () => signer,
+      rootOf: () => Buffer.from('root'),
     },
     groups,
     trustDomain: 'example.org',

@@ -46,6 +46,44 @@ test('a trusted node gets a certificate that is recorded with what it says', asy
   expect(signer.signed).toMatchObject([{ nodeId: node.id, notAfter: new Date(issued.notAfter) }]);
 });
 
+/** The names of the CAs that were asked to sign for a node of a group whose full tier has one of its own. */
+async function signedBy(nodeId: string, request: Parameters<typeof issueCertificate>[2]): Promise<string[]> {
+  const [common, full] = [fakeSigner('web'), fakeSigner('web.full')];
+  const deps = issuerOn(database());
+  const policy = { ttlMs: 600_000, keyModes: ['tpm'] as const, fullTierCa: true };
+  const authorities = {
+    ...deps.authorities,
+    signerOf: (_: string, tier: 'full' | null) => (tier ? full : common),
+  };
+  await issueCertificate({ ...deps, authorities, groups: new Map([['web', policy]]) }, nodeId, request);
+  const [record] = await records(nodeId);
+  const used = Object.entries({ common, full }).filter(([, { signed }]) => signed.length > 0);
+  expect(used.map(([, { sha256: hash }]) => toHex(hash))).toEqual([toHex(record.authority_sha256)]);
+  return used.map(([name]) => name);
+}
+
+test.each([
+  ['is of the full tier', {}, "'{boot,files}'", 'full'],
+  ['has no EK certificate', { ek_certificate: null }, "'{boot,files}'", 'common'],
+  ['is a stock Keylime agent', { protocol: 'keylime' }, "'{boot,files}'", 'common'],
+  ['was judged without its files', {}, "'{boot}'", 'common'],
+  ['was judged under a policy of which that is not known', {}, 'NULL', 'common'],
+] as const)('a node that %s is signed for by the CA of its tier', async (_name, change, judges, expected) => {
+  const vouched = { ek_certificate: Buffer.from('ek'), ek_path: [Buffer.from('ca')] };
+  const channel = { protocol: 'assay', tls_certificate: Buffer.from('tls') };
+  const node = await trustedNode({ ...vouched, ...channel, ...change });
+  await database().pool.query(
+    `INSERT INTO policy (name, version, document, sha256, created_by, judges)
+     VALUES ($1, 1, '', sha256(''), 'test', ${judges}::text[])`,
+    [node.id],
+  );
+  await database().pool.query(
+    "UPDATE node_trust SET policy_name = $1, policy_version = 1, outcome = 'pass' WHERE node_id = $2",
+    [node.id, node.id],
+  );
+  expect(await signedBy(node.id, certified(node, await challenge(database(), node.id)))).toEqual([expected]);
+});
+
 test('the end is the end of trust when that comes before the TTL', async () => {
   const node = await addNode(database());
   await pass(database(), node.id, 100);

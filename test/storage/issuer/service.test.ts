@@ -320,7 +320,7 @@ test('it is healthy and ready, and counts what it does', async () => {
   const metrics = (await ask(admin(), 'GET', '/metrics')).bytes.toString();
   expect(metrics).toMatch(/assay_issuer_certificates_total\{group="web",key_mode="tpm"\} \d+/);
   expect(metrics).toMatch(/assay_issuer_refusals_total\{code="not-trusted",rule="node.banned"\} \d+/);
-  expect(metrics).toMatch(/assay_issuer_authority_expiry_seconds\{group="web"\} \d+/);
+  expect(metrics).toMatch(/assay_issuer_authority_expiry_seconds\{authority="web"\} \d+/);
 });
 
 const start = (change: (directory: string) => void, groups = ['web']) =>
@@ -357,7 +357,7 @@ const faults: readonly [name: string, change: (pki: string) => void, message: Re
   [
     'an issuing CA that the root did not sign',
     (pki) => execFileSync('cp', [join(pki, 'service-ca.crt'), join(pki, 'issuing-web.crt')]),
-    /not signed by the node root/,
+    /not signed by a node root/,
   ],
   [
     'the root itself as issuing CA',

@@ -15,8 +15,8 @@ test('durations become milliseconds, and what is missing has a default', () => {
     crl: { intervalMs: 60_000, lifetimeMs: 3_600_000, directory: undefined },
     bans: { intervalMs: 60_000 },
   });
-  expect(config.groups.get('web')).toEqual({ ttlMs: 300_000, keyModes: ['delivered'] });
-  expect(config.groups.get('db')).toEqual({ ttlMs: 600_000, keyModes: ['tpm'] });
+  expect(config.groups.get('web')).toEqual({ ttlMs: 300_000, keyModes: ['delivered'], fullTierCa: false });
+  expect(config.groups.get('db')).toEqual({ ttlMs: 600_000, keyModes: ['tpm'], fullTierCa: false });
 });
 
 const wrong: readonly [name: string, change: Partial<IssuerSection>][] = [

@@ -5,12 +5,12 @@ import { decideIssue, type IssueFacts, refused } from '../../../issuer/domain/de
 const now = new Date('2026-03-01T12:00:00.700Z');
 const after = (seconds: number) => new Date(now.getTime() + seconds * 1000);
 const groups = new Map([
-  ['web', { ttlMs: 600_000, keyModes: ['tpm'] as const }],
-  ['db', { ttlMs: 60_000, keyModes: ['tpm', 'delivered'] as const }],
+  ['web', { ttlMs: 600_000, keyModes: ['tpm'] as const, fullTierCa: false }],
+  ['db', { ttlMs: 60_000, keyModes: ['tpm', 'delivered'] as const, fullTierCa: true }],
 ]);
 const node = { version: 3, admission: 'admitted', groupName: 'web' } as const;
 const trust = { epoch: 5, standing: 'passing', nodeVersion: 3, trustedUntil: after(3600) } as const;
-const trusted: IssueFacts = { node, trust, now };
+const trusted: IssueFacts = { node, trust, tier: 'full', now };
 
 const refusals: readonly [name: string, facts: IssueFacts, rule: string, code?: string][] = [
   ['a retired node', { ...trusted, node: { ...node, admission: 'retired' } }, 'node.retired'],
@@ -70,6 +70,15 @@ test('a key mode that the group does not allow is refused', () => {
   );
 });
 
+test('nodes of the full tier, and they alone, get theirs from the CA that is for them', () => {
+  const signedFor = (groupName: string, tier: IssueFacts['tier']) =>
+    decideIssue({ ...trusted, tier, node: { ...node, groupName } }, 'tpm', groups);
+  expect(signedFor('db', 'full')).toMatchObject({ granted: true, tier: 'full' });
+  for (const tier of ['partial', 'stale', 'untrusted'] as const)
+    expect(signedFor('db', tier)).toMatchObject({ granted: true, tier: null });
+  expect(signedFor('web', 'full'), 'the group has none').toMatchObject({ granted: true, tier: null });
+});
+
 test('a banned node that is pending hears that it is banned', () => {
   const facts = {
     ...trusted,
@@ -84,6 +93,7 @@ test('a trusted node gets its group, its epoch, and the TTL in whole seconds', (
     granted: true,
     epoch: 5,
     groupName: 'web',
+    tier: null,
     notBefore: new Date('2026-03-01T11:58:00Z'),
     notAfter: new Date('2026-03-01T12:10:00Z'),
   });

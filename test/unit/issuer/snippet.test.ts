@@ -42,11 +42,6 @@ test('the agent reads key and certificate from one file, which is renewed in one
   ]);
 });
 
-test('with the root as anchor node.pem needs the issuing CA, with a group it does not', () => {
-  expect(spireSnippet(input).agent).toContain('include-issuing-ca: true');
-  expect(spireSnippet({ ...input, anchor: { group: 'web' } }).agent).not.toContain('include-issuing-ca');
-});
-
 test('braces are balanced, as HCL wants them', () => {
   for (const text of Object.values(spireSnippet(input))) {
     const plain = text.replace(/#.*$/gm, '').replace(/"[^"]*"/g, '""');

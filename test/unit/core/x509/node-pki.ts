@@ -75,10 +75,11 @@ function grantedDates() {
     {
       node: { version: 1, admission: 'admitted', groupName: 'web' },
       trust: { epoch: 0, standing: 'passing', nodeVersion: 1, trustedUntil: day(1) },
+      tier: 'full',
       now: NOON,
     },
     'delivered',
-    new Map([['web', { ttlMs: 600_000, keyModes: ['delivered'] }]]),
+    new Map([['web', { ttlMs: 600_000, keyModes: ['delivered'], fullTierCa: false }]]),
   );
   if (!decision.granted) throw new Error(decision.message);
   return decision;
