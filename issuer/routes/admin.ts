@@ -76,6 +76,6 @@ function certificateRoute(app: App, { database }: RoutesDeps): void {
   );
 }
 
-export function unknownGroup(group: string): AssayError {
+function unknownGroup(group: string): AssayError {
   return new AssayError('not-found', `there is no issuing CA for a group "${group}"`);
 }
