@@ -34,6 +34,8 @@ const SpireSection = Type.Object(
     groups: Type.Optional(Type.Array(GroupName, { minItems: 1, uniqueItems: true })),
     'default-x509-svid-ttl': Type.Optional(Duration),
     'agent-ttl': Type.Optional(Duration),
+    watch: Type.Optional(Duration),
+    clones: Type.Optional(Type.Enum(['report', 'ban'])),
   },
   closed,
 );
@@ -80,6 +82,10 @@ export interface SpireConfig {
   /** Whose nodes attest there; absent: all. */
   readonly groups: ReadonlySet<string> | undefined;
   readonly lifetimes: SpireLifetimes;
+  /** How often its agents are looked at. */
+  readonly watchMs: number;
+  /** What becomes of a node whose agent looks cloned. */
+  readonly clones: 'report' | 'ban';
 }
 
 /** Lifetimes that the server's configuration gives and its API does not tell, in seconds. */
@@ -162,7 +168,7 @@ function spireServers({ spire = [], groups: known }: IssuerSection): SpireConfig
     const { name, socket, address, svid, groups, 'trust-domain': trustDomain } = one;
     const unknown = groups?.find((group) => known[group] === undefined);
     if (unknown !== undefined) throw refuse(name, `there is no group ${unknown} in issuer.groups`);
-    const common = { name, trustDomain, groups: groups && new Set(groups), lifetimes: lifetimesOf(one) };
+    const common = { name, trustDomain, groups: groups && new Set(groups), ...watchOf(one) };
     if (socket !== undefined && address === undefined && svid === undefined)
       return { ...common, at: { socket } };
     if (socket === undefined && address !== undefined && svid !== undefined)
@@ -174,8 +180,14 @@ function spireServers({ spire = [], groups: known }: IssuerSection): SpireConfig
 /** SPIRE's own default of default_x509_svid_ttl; agent_ttl follows it. */
 const SPIRE_TTL = '1h';
 
-function lifetimesOf(section: Static<typeof SpireSection>): SpireLifetimes {
+function watchOf(
+  section: Static<typeof SpireSection>,
+): Pick<SpireConfig, 'lifetimes' | 'watchMs' | 'clones'> {
   const workload = section['default-x509-svid-ttl'] ?? SPIRE_TTL;
   const agent = section['agent-ttl'] ?? workload;
-  return { workloadSeconds: parseDuration(workload) / 1000, agentSeconds: parseDuration(agent) / 1000 };
+  return {
+    lifetimes: { workloadSeconds: parseDuration(workload) / 1000, agentSeconds: parseDuration(agent) / 1000 },
+    watchMs: parseDuration(section.watch ?? '15s'),
+    clones: section.clones ?? 'report',
+  };
 }

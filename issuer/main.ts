@@ -15,8 +15,10 @@ import { issuerMetrics } from './routes/deps.ts';
 import { type Authorities, openAuthorities } from './signer/authorities.ts';
 import { spireBanPlace } from './spire/ban-place.ts';
 import { openPlaces, type SpirePlace } from './spire/places.ts';
+import { type SuspectedClone, spireWatch } from './spire/watch.ts';
 import { banStore, followWishes } from './store/bans.ts';
 import { challengeStore } from './store/challenges.ts';
+import { recordClone } from './store/clones.ts';
 import { crlStore } from './store/crls.ts';
 import { issueStore } from './store/issues.ts';
 import { nodeByTls } from './store/nodes.ts';
@@ -77,6 +79,7 @@ export async function startIssuer(
     parts.own('http', app);
     const crlLoop = parts.own('crl', startCrlLoop(deps, config, authorities));
     const banLoops = startBanLoops(deps, config, spire).map((loop) => parts.own('bans', loop));
+    for (const loop of startWatchLoops(deps, spire)) parts.own('agents', loop);
     parts.own('challenges', startSweepLoop(deps, challenges.sweep));
     parts.own(
       'trust events',
@@ -127,6 +130,19 @@ function startBanLoops(
     const place = spireBanPlace(one);
     const { round: run } = banReconciler({ store, place, clock, logger, confirmAfterMs: bans.confirmMs });
     return startLoop({ name: `bans at ${place.name}`, run, ...timing });
+  });
+}
+
+function startWatchLoops(
+  { database, logger, clock }: IssuerDependencies,
+  spire: readonly SpirePlace[],
+): Loop[] {
+  return spire.map((place) => {
+    const onClone = (clone: SuspectedClone) => recordClone(database, clone);
+    const look = spireWatch({ place, now: () => clock().getTime(), onClone, logger });
+    const run = async (): Promise<undefined> => void (await look());
+    const name = `agents at ${place.server.name}`;
+    return startLoop({ name, run, intervalMs: place.watchMs, debounceMs: DEBOUNCE_MS, logger });
   });
 }
 

@@ -14,6 +14,7 @@ import type { ResultSigner } from '../platform/results/signer.ts';
 import type { appraise } from '../policies/appraise.ts';
 import { createVerifierApp } from './app.ts';
 import { ATTEST_CHANNEL } from './attest-once.ts';
+import { banClones, CLONE_CHANNEL } from './clone-watch.ts';
 import { resolveVerifierConfig, type VerifierConfig, type VerifierSection } from './config.ts';
 import { openEventFeed } from './event-feed.ts';
 import { sweepHistory } from './history-sweep.ts';
@@ -93,6 +94,7 @@ export async function startVerifier(deps: VerifierDependencies): Promise<Verifie
     await engine.start();
     parts.own('engine', engine);
     maintain(parts, deps, config, metrics);
+    await followClones(parts, deps, notify);
     const address = await app.listen(config.listen);
     // Port 0 is whatever was free.
     const url = config.listen.port === 0 ? address : config.url;
@@ -164,6 +166,19 @@ function maintain(
     sweepHistory({ database, retention, signal, onRemoved: metrics.removed });
   parts.own('notices', repeat({ name: 'untold agents', run: untold, intervalMs: UNTOLD_MS, logger }));
   parts.own('history', repeat({ name: 'old verdicts', run: sweep, intervalMs: SWEEP_MS, logger }));
+}
+
+/** Those of before the start, and those whose notice was lost, are found by the timer. */
+async function followClones(
+  parts: Lifecycle,
+  { database, logger }: VerifierDependencies,
+  notify: (nodeId: string, epoch: number) => Promise<void>,
+): Promise<void> {
+  const run = () => banClones(database, (nodeId, epoch) => void notify(nodeId, epoch));
+  const onNotice = () =>
+    void run().catch((error: unknown) => logger.warn({ err: error }, 'a clone could not be banned yet'));
+  parts.own('clone notices', await database.listen(CLONE_CHANNEL, onNotice));
+  parts.own('clones', repeat({ name: 'clones', run, intervalMs: UNTOLD_MS, logger }));
 }
 
 /** What others change comes as notices; an empty one means that some may be lost. */

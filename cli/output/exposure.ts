@@ -12,11 +12,12 @@ export function exposureFields({ certificateExpiresAt, ends, spire }: Exposure, 
 }
 
 function serverFields(at: SpireExposure, now: Date): readonly Field[] {
-  const { server, agentId, agent, bannedSince, entries, error } = at;
-  const place: readonly Field[] = [
+  const { server, agentId, agent, bannedSince, clone, entries, error } = at;
+  const place: Field[] = [
     ['SPIRE', shown(server)],
     ['agent', shown(agentId)],
   ];
+  if (clone !== null) place.push(['clone', shown(`${clone.seenAt}: ${clone.message}`)]);
   if (error !== null) return [...place, ['state', shown(error)]];
   const state = agent === null ? 'not known' : agent.banned ? 'banned' : 'active';
   return [

@@ -24,6 +24,9 @@ export const SpireExposure = Type.Object(
       }),
       { description: 'Below the agent, and below the node aliases whose selectors it has' },
     ),
+    clone: Type.Union([Type.Object({ seenAt: Instant, message: Type.String() }), Type.Null()], {
+      description: 'When and why two machines seemed to be this agent, the last time (rule id.clone)',
+    }),
     agentSvidEnds: End,
     workloadSvidsEnd: End,
     error: Type.Union([Type.String(), Type.Null()], { description: 'Why the server could not be asked' }),

@@ -11,6 +11,7 @@ import { servedEntries } from '../../platform/spire/served.ts';
 import { type End, exposureEnds, lastOf, type NodeHolds } from '../domain/exposure.ts';
 import { placesOf, type SpirePlace } from '../spire/places.ts';
 import { listCertificates } from '../store/certificates.ts';
+import { clonesOf } from '../store/clones.ts';
 import type { RoutesDeps } from './deps.ts';
 
 /** What a node still holds, and until when. */
@@ -36,10 +37,10 @@ export function exposureRoutes(app: App, { database: { db }, spire, clock }: Rou
       const [last] = await listCertificates(db, { nodeId: id, valid: false, limit: 1 });
       const certificateExpiresAt = last ? new Date(last.notAfter) : null;
       const holds: NodeHolds = { state: row.state, certificateExpiresAt };
-      const since = await bannedSince(db, id);
+      const known = { since: await bannedSince(db, id), clones: await clonesOf(db, id) };
       const now = clock();
       const found = await Promise.all(
-        placesOf(spire, row.group).map((place) => exposureAt(place, id, holds, since, now)),
+        placesOf(spire, row.group).map((place) => exposureAt(place, id, holds, known, now)),
       );
       const certificateEnds = row.state === 'trusted' ? 'open' : (certificateExpiresAt ?? 'none');
       return {
@@ -65,6 +66,12 @@ async function bannedSince(db: Queries, nodeId: string): Promise<ReadonlyMap<str
   return new Map(rows.map(({ place, appliedAt }) => [place, appliedAt]));
 }
 
+/** By place. */
+interface Known {
+  readonly since: Awaited<ReturnType<typeof bannedSince>>;
+  readonly clones: Awaited<ReturnType<typeof clonesOf>>;
+}
+
 interface Found {
   readonly shown: SpireExposure;
   readonly ends: readonly End[];
@@ -74,12 +81,14 @@ async function exposureAt(
   { server, lifetimes }: SpirePlace,
   nodeId: string,
   holds: NodeHolds,
-  since: ReadonlyMap<string, Date | null>,
+  known: Known,
   now: Date,
 ): Promise<Found> {
   const path = agentPath(nodeId);
-  const held = { bannedSince: since.get(server.name) ?? null, agentTtlSeconds: lifetimes.agentSeconds };
+  const held = { bannedSince: known.since.get(server.name) ?? null, agentTtlSeconds: lifetimes.agentSeconds };
+  const clone = known.clones.get(server.name);
   const place = {
+    clone: clone ? { ...clone, seenAt: clone.seenAt.toISOString() } : null,
     server: server.name,
     agentId: `spiffe://${server.trustDomain}${path}`,
     bannedSince: held.bannedSince?.toISOString() ?? null,

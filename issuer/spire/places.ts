@@ -5,10 +5,16 @@ import type { SpireConfig, SpireLifetimes } from '../config.ts';
 
 /** A SPIRE server, and the groups whose nodes attest there. */
 export interface SpirePlace {
-  readonly server: Pick<SpireServer, 'name' | 'trustDomain' | 'ban' | 'forget' | 'agent' | 'entries'>;
+  readonly server: Pick<
+    SpireServer,
+    'name' | 'trustDomain' | 'ban' | 'forget' | 'agent' | 'agents' | 'entries'
+  >;
   /** Absent: every node. */
   readonly groups: ReadonlySet<string> | undefined;
   readonly lifetimes: SpireLifetimes;
+  /** What becomes of a node whose agent looks cloned. */
+  readonly clones: SpireConfig['clones'];
+  readonly watchMs: number;
 }
 
 /** The servers of a configuration. @param directory what its paths are relative to */
@@ -17,10 +23,9 @@ export function openPlaces(
   ours: string,
   directory: string,
 ): readonly SpirePlace[] {
-  return spire.map(({ name, trustDomain = ours, at, groups, lifetimes }) => ({
+  return spire.map(({ name, trustDomain = ours, at, ...rest }) => ({
     server: new SpireServer({ name, trustDomain, at: absolute(directory, at) }),
-    groups,
-    lifetimes,
+    ...rest,
   }));
 }
 

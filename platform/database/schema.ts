@@ -277,6 +277,18 @@ export const banPlace = pgTable(
   (table) => [primaryKey({ columns: [table.nodeId, table.place] })],
 );
 
+export const spireClone = pgTable(
+  'spire_clone',
+  {
+    nodeId: uuid('node_id').notNull(),
+    place: text('place').notNull(),
+    seenAt: instant('seen_at').notNull().defaultNow(),
+    message: text('message').notNull(),
+    endsTrust: boolean('ends_trust').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.nodeId, table.place] })],
+);
+
 export const auditLog = pgTable('audit_log', {
   seq: bigint('seq', { mode: 'number' }).primaryKey(),
   at: instant('at').notNull(),

@@ -37,6 +37,10 @@ export interface SpireServerOptions {
 
 const TIMEOUT_MS = 10_000;
 const PAGE_SIZE = 500;
+const X509POP = { byAttestationType: 'x509pop' };
+const WITHOUT_SELECTORS = {
+  ...{ attestationType: true, x509svidSerialNumber: true, x509svidExpiresAt: true, banned: true },
+};
 
 /** The part of SPIRE's server API that keeps bans true. Every call throws AssayError `unavailable` unless it is done. */
 export class SpireServer {
@@ -74,6 +78,19 @@ export class SpireServer {
       client.getAgent({ id: this.#id(path) }, options),
     );
     return row && agentOf(row);
+  }
+
+  /** All agents that attested by x509pop, with their SVIDs and without their selectors. */
+  async agents(): Promise<readonly SpireAgent[]> {
+    const agents: SpireAgent[] = [];
+    let pageToken = '';
+    do {
+      const request = { filter: X509POP, outputMask: WITHOUT_SELECTORS, pageSize: PAGE_SIZE, pageToken };
+      const page = await this.#call('ListAgents', (client, options) => client.listAgents(request, options));
+      agents.push(...(page?.agents ?? []).map(agentOf));
+      pageToken = page?.nextPageToken ?? '';
+    } while (pageToken !== '');
+    return agents;
   }
 
   /** What hangs on an agent. */

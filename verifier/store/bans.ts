@@ -13,12 +13,23 @@ export interface Act {
   readonly actor: string;
 }
 
-/** A person bans a node, whatever it showed so far. @throws {AssayError} `not-found`, `conflict` */
-export async function banNode(tx: Transaction, { nodeId, reason, actor }: Act): Promise<{ epoch: number }> {
+/**
+ * A person bans a node, whatever it showed so far.
+ *
+ * @param rule of the finding, when a rule and no person wants it
+ * @throws {AssayError} `not-found`, `conflict`
+ */
+export async function banNode(
+  tx: Transaction,
+  { nodeId, reason, actor }: Act,
+  rule?: string,
+): Promise<{ epoch: number }> {
   const row = await lockKnown(tx, nodeId);
   const { epoch, event } = endTrust(row, 'ban');
   if (event === undefined) throw new AssayError('conflict', `node ${nodeId} is banned already`);
-  const reasons = [{ rule: 'node.banned', message: `banned by ${actor}: ${reason}` }];
+  const reasons = [
+    rule ? { rule, message: reason } : { rule: 'node.banned', message: `banned by ${actor}: ${reason}` },
+  ];
   await tx
     .update(nodeTrust)
     .set({ epoch, standing: 'banned', trustedUntil: null, ...changed(actor, reason) })

@@ -41,7 +41,8 @@ afterEach(async () => {
 
 function place(name: string, { socket }: FakeSpireServer, groups?: ReadonlySet<string>): SpirePlace {
   const server = new SpireServer({ name, trustDomain: TRUST_DOMAIN, at: { socket }, timeoutMs: 2000 });
-  return { server, groups, lifetimes: { workloadSeconds: 3600, agentSeconds: 3600 } };
+  const lifetimes = { workloadSeconds: 3600, agentSeconds: 3600 };
+  return { server, groups, lifetimes, watchMs: 15_000, clones: 'report' };
 }
 
 /** The issuer's rounds, at times that the test sets. */

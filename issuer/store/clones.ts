@@ -1,0 +1,34 @@
+import { eq, sql } from 'drizzle-orm';
+import { appendAudit } from '../../platform/audit.ts';
+import type { Database, Queries } from '../../platform/database/index.ts';
+import { node, spireClone } from '../../platform/database/schema.ts';
+import type { SuspectedClone } from '../spire/watch.ts';
+
+/** Verifiers listen there. */
+const CHANNEL = 'assay_spire_clone';
+
+/** Records that an agent looks cloned, again when it goes on. Agents of nodes that are not ours are nobody's clones. */
+export async function recordClone(database: Database, clone: SuspectedClone): Promise<void> {
+  const { nodeId, place, message, endsTrust } = clone;
+  await database.transaction(async (tx) => {
+    const [known] = await tx.select({ id: node.id }).from(node).where(eq(node.id, nodeId));
+    if (!known) return;
+    const set = { message, endsTrust, seenAt: sql`clock_timestamp()` };
+    await tx
+      .insert(spireClone)
+      .values({ nodeId, place, ...set })
+      .onConflictDoUpdate({ target: [spireClone.nodeId, spireClone.place], set });
+    const detail = { place, message, endsTrust };
+    await appendAudit(tx, { actor: 'issuer', act: 'node.clone-suspected', subject: nodeId, detail });
+    await tx.execute(sql`SELECT pg_notify(${CHANNEL}, ${nodeId})`);
+  });
+}
+
+/** When and why an agent of a node looked cloned last, by place. */
+export async function clonesOf(
+  db: Queries,
+  nodeId: string,
+): Promise<ReadonlyMap<string, { readonly seenAt: Date; readonly message: string }>> {
+  const rows = await db.select().from(spireClone).where(eq(spireClone.nodeId, nodeId));
+  return new Map(rows.map(({ place, seenAt, message }) => [place, { seenAt, message }]));
+}
