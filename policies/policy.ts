@@ -6,6 +6,12 @@ import type { ImaRules } from './ima-policy.ts';
 /** What happens when a rule of the policy fails. Broken evidence never does less than `stop`. */
 export type Reaction = 'ban' | 'stop' | 'report';
 
+/** After what a banned node may come back. */
+export type RecoveryRule = 'reboot' | 're-enrolment';
+
+/** How often a node must then pass in a row, by rule. */
+export type Recovery = ReadonlyMap<RecoveryRule, number>;
+
 /** The bank that decides. SHA-1 is not among them (rule `quote.bank`). */
 export type PolicyBank = Exclude<HashName, 'sha1'>;
 
@@ -30,6 +36,8 @@ export interface Policy {
     readonly trustForMs: number;
   };
   readonly reaction: Reaction;
+  /** Ways back from a ban by this policy; absent: a person alone lifts it. */
+  readonly recovery?: Recovery;
   readonly pcrs: {
     readonly bank: PolicyBank;
     /** Ascending, without duplicates, never empty: what is asked, and what the signed selection must hold. */

@@ -4,7 +4,7 @@ import { AssayError, type ErrorDetail } from '../../core/errors.ts';
 import { IMA_PCR } from '../../core/ima/binary.ts';
 import { digestSize } from '../../core/tpm/constants.ts';
 import { PROFILE_PCRS } from '../boot/boot-rules.ts';
-import type { PcrRule, Policy } from '../policy.ts';
+import type { PcrRule, Policy, Recovery } from '../policy.ts';
 import { compileBoot } from './boot.ts';
 import { compileIma } from './ima.ts';
 import { PolicyDocument } from './schema.ts';
@@ -35,7 +35,11 @@ export function parsePolicy(text: string, file = 'policy'): Policy {
     throw new AssayError('invalid-policy', message);
   }
   const { value, source } = parseYaml(text, PolicyDocument, options);
-  const problems = [...checkFreshness(value, source), ...checkPcrs(value, source)];
+  const problems = [
+    ...checkFreshness(value, source),
+    ...checkPcrs(value, source),
+    ...checkRecovery(value, source),
+  ];
   const boot = value.boot && compileBoot(value.boot, 2 * digestSize(value.pcrs.bank), source, problems);
   if (value.boot?.profile === 'no-log') problems.push(...checkLiterals(value, source));
   const ima = value.ima && compileIma(value.ima, source, problems);
@@ -68,12 +72,24 @@ function compile(document: PolicyDocument): Policy {
       trustForMs: parseDuration(document.freshness['trust-for']),
     },
     reaction: document.reaction,
+    ...(document.recovery ? { recovery: recoveryOf(document.recovery) } : {}),
     pcrs: {
       bank: document.pcrs.bank,
       selection: [...selection].sort((a, b) => a - b),
       rules: rules.sort((a, b) => a.pcr - b.pcr),
     },
   };
+}
+
+function recoveryOf(recovery: NonNullable<PolicyDocument['recovery']>): Recovery {
+  const rules = ['reboot', 're-enrolment'] as const;
+  return new Map(rules.flatMap((rule) => (recovery[rule] === undefined ? [] : [[rule, recovery[rule]]])));
+}
+
+function checkRecovery({ reaction, recovery }: PolicyDocument, source: DocumentSource): ErrorDetail[] {
+  if (!recovery || reaction === 'ban') return [];
+  const message = `says nothing with the reaction ${reaction}: only a ban has to be lifted`;
+  return [source.locate(['recovery'], message)];
 }
 
 function compileRule([pcr, rule]: [string, NonNullable<PolicyDocument['pcrs']['values']>[string]]): PcrRule {

@@ -11,6 +11,9 @@ const Duration = Type.String({ pattern: DURATION_PATTERN });
 const Digest = Type.String({ pattern: '^[0-9a-f]{64}([0-9a-f]{32})?([0-9a-f]{32})?$' });
 const PcrSet = Type.String({ pattern: '^[0-9]{1,2}(-[0-9]{1,2})?(\\s*,\\s*[0-9]{1,2}(-[0-9]{1,2})?)*$' });
 
+/** In a row. */
+const Passes = Type.Integer({ minimum: 1, maximum: 1000 });
+
 const PcrRule = Type.Object(
   {
     id: Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9.-]{0,63}$' })),
@@ -83,6 +86,16 @@ export const PolicyDocument = Type.Object(
       { additionalProperties: false },
     ),
     reaction: Type.Enum(['ban', 'stop', 'report']),
+    recovery: Type.Optional(
+      Type.Object(
+        { reboot: Type.Optional(Passes), 're-enrolment': Type.Optional(Passes) },
+        {
+          ...closed,
+          minProperties: 1,
+          description: 'How a node that this policy banned comes back without a person',
+        },
+      ),
+    ),
     pcrs: Type.Object(
       {
         bank: Type.Enum(['sha256', 'sha384', 'sha512']),

@@ -1,12 +1,12 @@
 import type { DigestSet } from '../digests/digest-set.ts';
 import { resolveIma } from '../ima-policy.ts';
-import type { Policy } from '../policy.ts';
+import type { Policy, Recovery } from '../policy.ts';
 import { diffFiles, type FileChange, type FileRules, type PackageChange } from './diff-files.ts';
 import { type Grant, grantsBeside } from './diff-rules.ts';
 
 /** A change of how, and not of what, is judged. */
 export interface SettingChange {
-  readonly what: 'bank' | 'interval' | 'trust-for' | 'reaction';
+  readonly what: 'bank' | 'interval' | 'trust-for' | 'reaction' | 'recovery';
   readonly from: string;
   readonly to: string;
   readonly effect: 'weaker' | 'stricter' | 'other';
@@ -79,7 +79,19 @@ function diffSettings(before: Policy, after: Policy): SettingChange[] {
     const effect = isWeaker ? 'weaker' : 'stricter';
     changes.push({ what: 'reaction', from: before.reaction, to: after.reaction, effect });
   }
-  return changes;
+  return [...changes, ...diffRecovery(before.recovery, after.recovery)];
+}
+
+function diffRecovery(before: Recovery = new Map(), after: Recovery = new Map()): SettingChange[] {
+  const text = (recovery: Recovery) =>
+    [...recovery].map(([rule, passes]) => `${passes} passes after a ${rule}`).join(', ') ||
+    'by a person alone';
+  const [from, to] = [text(before), text(after)];
+  if (from === to) return [];
+  const isWeaker = [...after].some(
+    ([rule, passes]) => passes < (before.get(rule) ?? Number.POSITIVE_INFINITY),
+  );
+  return [{ what: 'recovery', from, to, effect: isWeaker ? 'weaker' : 'stricter' }];
 }
 
 function diffDuration(what: 'interval' | 'trust-for', from: number, to: number): SettingChange[] {

@@ -10,6 +10,8 @@ import type { ResultWriter } from './result-writer.ts';
 
 export interface AttesterOptions {
   readonly poll: Poller;
+  /** A round of a banned node. */
+  readonly probation: (node: PolledNode) => Promise<number>;
   readonly policies: PolicyBook;
   readonly results: Pick<ResultWriter, 'submit' | 'discard'>;
   readonly recordFail: (failure: Failure) => Promise<FailOutcome>;
@@ -27,6 +29,7 @@ const RETRY_MS = 1000;
 /** One round of a node: asks, judges, and sees to it that the verdict is recorded. Answers when it is due again. */
 export function attester(options: AttesterOptions): (node: PolledNode) => Promise<number> {
   return async (node) => {
+    if (node.trust.standing === 'banned') return options.probation(node);
     const unrecorded = node.unrecorded;
     const judgement = unrecorded ?? (await askTwice(options.poll, node));
     // Lost while it was asked: another process judges it now.

@@ -7,6 +7,7 @@ import type { VerifierConfig } from '../config.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import { ShardKeeper } from '../scheduler/shard-keeper.ts';
 import { firstDelay, type Random, UNASSIGNED } from '../scheduler/timing.ts';
+import { recoverNode } from '../store/bans.ts';
 import { recordFail } from '../store/fails.ts';
 import { clearPreviousContact, type LoadedNode, loadNodes, loadShards } from '../store/nodes.ts';
 import { writeResults } from '../store/results.ts';
@@ -18,6 +19,7 @@ import { NodeRegistry, refreshNode } from './node-registry.ts';
 import type { PolicyBook } from './policy-book.ts';
 import type { PolledNode } from './polled-node.ts';
 import { type PollerOptions, poller } from './poller.ts';
+import { probation, type Recovered } from './probation.ts';
 import { Reloader } from './reloader.ts';
 import { ResultWriter } from './result-writer.ts';
 
@@ -142,21 +144,28 @@ export class PollingEngine {
   #createAttester() {
     const { database, leases, policies, source, now, randomBytes, logger } = this.#options;
     const probe = { source, randomBytes, now };
+    const poll = poller({
+      ...this.#options,
+      policies,
+      probeClone: cloneProbe({ ...probe, clear: (record) => clearPreviousContact(database, record) }),
+      onFault: (error, node) => logger.error({ err: error, node }, 'an attestation failed inside'),
+    });
+    const recover = (recovered: Recovered) => database.transaction((tx) => recoverNode(tx, recovered));
     return attester({
       ...this.#options,
-      poll: poller({
-        ...this.#options,
-        policies,
-        probeClone: cloneProbe({ ...probe, clear: (record) => clearPreviousContact(database, record) }),
-        onFault: (error, node) => logger.error({ err: error, node }, 'an attestation failed inside'),
-      }),
+      poll,
+      probation: probation({ ...this.#options, poll, recover }),
       results: this.#results,
       recordFail: async (failure) => {
         const lease = this.#keeper.leaseOf(failure.record.shard);
         return lease && recordFail(database, leases, lease, failure, () => now() - failure.askedAt);
       },
       onTrustEnded: (node, failure, end) => {
-        if (end.standing === 'banned') this.#drop(node);
+        if (end.standing === 'banned') {
+          this.#drop(node);
+          // Its policy may have a way back.
+          this.nodeChanged(node.record.id);
+        }
         this.#options.onTrustEnded(node, failure, end);
       },
       onStale: (id) => this.nodeChanged(id),

@@ -50,6 +50,7 @@ export function refreshNode(node: PolledNode, { record, trust }: LoadedNode): bo
   }
   node.record = record;
   if (moved || !sameRecord) {
+    node.recovery = new Map();
     node.trust = trust;
     // What was accepted since and is not stored yet counts, unless somebody made the node begin afresh.
     if (trust.clock === undefined || moved) {

@@ -12,6 +12,7 @@ import type { PinnedPeer } from '../../platform/http/pinned-pool.ts';
 import type { ChannelBinding, ExpectedChannel } from '../../policies/rules/channel.ts';
 import { channelKeyOf, channelValue } from '../domain/channel.ts';
 import type { ImaProgress } from '../domain/ima-progress.ts';
+import type { RecoveryProgress } from '../domain/recovery.ts';
 import { NOT_IN_HEAP } from '../scheduler/due-heap.ts';
 import type { Scheduled } from '../scheduler/scheduler.ts';
 import type { KnownLogs } from '../transport/evidence-source.ts';
@@ -76,6 +77,8 @@ export interface PolledNode extends Scheduled {
   boot: KnownLogs | undefined;
   /** A fail that the database has not taken yet. */
   unrecorded: Failure | undefined;
+  /** While it is banned: passes in a row, by the rules of its policy. */
+  recovery: RecoveryProgress;
   /** Somebody wants the next evidence whole, and kept. */
   whole: boolean;
   /** Since this process took it over. */
@@ -92,6 +95,7 @@ export function polledNode(record: NodeRecord, trust: TrustSnapshot): PolledNode
     ima: trust.ima,
     boot: undefined,
     unrecorded: undefined,
+    recovery: new Map(),
     whole: false,
     passes: 0,
     due: 0,

@@ -4,6 +4,7 @@ import { appendAudit } from '../../platform/audit.ts';
 import type { Transaction } from '../../platform/database/index.ts';
 import { nodeTrust } from '../../platform/database/schema.ts';
 import { endTrust } from '../domain/transition.ts';
+import type { Recovered } from '../polling/probation.ts';
 import { appendTrustEvents } from './trust-events.ts';
 import { announceNode, type LockedTrust, lockTrust } from './trust-rows.ts';
 
@@ -69,6 +70,30 @@ export async function unbanNode(tx: Transaction, { nodeId, reason, actor }: Act)
     subject: nodeId,
     detail: { from: standing, epoch, reason },
   });
+  await announceNode(tx, nodeId);
+}
+
+/**
+ * Lifts a ban by a rule of the policy that gave it. The TPM's clock is kept: only a person may say that it was cleared.
+ * Nothing happens when somebody else changed the node since.
+ */
+export async function recoverNode(
+  tx: Transaction,
+  { nodeId, epoch: seen, rule: name, passes, policy }: Recovered,
+): Promise<void> {
+  const { standing, epoch } = await lockKnown(tx, nodeId);
+  if (standing !== 'banned' || epoch !== seen) return;
+  const actor = `policy:${policy}`;
+  const rule = `recovery.${name}`;
+  const reason = `passed ${passes} times in a row after a ${name}`;
+  await tx
+    .update(nodeTrust)
+    .set({ standing: 'unknown', trustedUntil: null, ...changed(actor, reason) })
+    .where(eq(nodeTrust.nodeId, nodeId));
+  const reasons = [{ rule, message: reason }];
+  await appendTrustEvents(tx, [{ nodeId, kind: 'unbanned', epoch, detail: { actor, reason, reasons } }]);
+  const detail = { from: standing, epoch, rule, reason };
+  await appendAudit(tx, { actor, act: 'node.unban', subject: nodeId, detail });
   await announceNode(tx, nodeId);
 }
 

@@ -64,9 +64,14 @@ async function writeRow(
       ...clockColumns(clock),
       ...(event === undefined && standing === before.standing
         ? {}
-        : { changedAt: sql`now()`, changedBy: 'verifier', note: '' }),
+        : { changedAt: sql`now()`, changedBy: causeOf(policy, clock), note: '' }),
     })
     .where(eq(nodeTrust.nodeId, record.id));
+}
+
+/** Only evidence that is sound has a clock: then a rule of the policy failed, and the policy may say how that ends. */
+function causeOf(policy: Failure['policy'], clock: TpmsClockInfo | undefined): string {
+  return policy && clock ? `policy:${policy.name}@${policy.version}` : 'verifier';
 }
 
 function clockColumns(clock: TpmsClockInfo | undefined) {

@@ -50,9 +50,10 @@ SELECT n.id, n.version, n.alias, n.group_name, n.shard, n.api_version, n.contact
        t.policy_name || '@' || t.policy_version AS policy, t.tpm_clock, t.tpm_reset_count, t.tpm_restart_count, t.ima,
        (extract(epoch FROM t.trusted_until - now()) * 1000)::float8 AS trust_left_ms
 FROM node n LEFT JOIN node_trust t ON t.node_id = n.id
-WHERE n.admission = 'admitted' AND coalesce(t.standing, 'unknown') <> 'banned'`;
+WHERE n.admission = 'admitted' AND (coalesce(t.standing, 'unknown') <> 'banned' OR t.changed_by LIKE 'policy:%')`;
 
-/** Admitted nodes of these shards that are not banned: those that are polled. */
+/** Admitted nodes of these shards that are polled: those that are not banned, or by a policy, which may
+ * let them come back. */
 export async function loadShards(
   { pool }: Database,
   shards: readonly number[],

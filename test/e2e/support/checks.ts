@@ -9,7 +9,12 @@ import type { World } from './world.ts';
  */
 export async function expectBanned(world: World, nodeId: string, rule: string): Promise<void> {
   const detail = await world.untilState(nodeId, 'banned');
-  expect(detail).toMatchObject({ outcome: 'fail', epoch: 1, trustedUntil: null, changedBy: 'verifier' });
+  expect(detail).toMatchObject({
+    outcome: 'fail',
+    epoch: 1,
+    trustedUntil: null,
+    changedBy: expect.stringMatching(/^(verifier|policy:.+@\d+)$/),
+  });
   expect(detail.reasons.map((reason) => reason.rule)).toContain(rule);
   const path = `/v1/nodes/${nodeId}/verdicts`;
   const { verdicts } = await world.api.get<{ verdicts: VerdictRecord[] }>('verifier', path);

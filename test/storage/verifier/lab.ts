@@ -148,15 +148,16 @@ export class Lab {
       values?: Readonly<Record<number, string>>;
       trustFor?: string;
       interval?: string;
+      recovery?: string;
     } = {},
   ) {
-    const { reaction = 'ban', values = {}, trustFor = '1m', interval = '20s' } = changes;
+    const { reaction = 'ban', values = {}, trustFor = '1m', interval = '20s', recovery } = changes;
     const rules = Object.entries(values).map(([pcr, value]) => `    ${pcr}: { any-of: ['${value}'] }\n`);
     const document = `assay: policy/v1
 name: test
 freshness: { interval: ${interval}, trust-for: ${trustFor} }
 reaction: ${reaction}
-pcrs:
+${recovery ? `recovery: ${recovery}\n` : ''}pcrs:
   bank: sha256
   require: 0-2
 ${rules.length > 0 ? `  values:\n${rules.join('')}` : ''}`;

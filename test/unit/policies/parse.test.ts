@@ -37,6 +37,12 @@ describe('parsePolicy', () => {
     expect(policy.pcrs.rules).toEqual([{ id: 'pcr.7', pcr: 7, anyOf: new Set([VALUE]) }]);
   });
 
+  test('ways back from a ban are rules with a number of passes', () => {
+    expect(parsePolicy(document()).recovery).toBeUndefined();
+    const { recovery } = parsePolicy(document({ recovery: '{ re-enrolment: 5, reboot: 3 }' }));
+    expect(Object.fromEntries(recovery ?? [])).toEqual({ reboot: 3, 're-enrolment': 5 });
+  });
+
   test('accepts the shipped baseline', () => {
     const text = readFileSync(new URL('../../../policies/profiles/baseline.yaml', import.meta.url), 'utf8');
     expect(parsePolicy(text, 'baseline.yaml').pcrs.selection).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14]);
@@ -71,6 +77,14 @@ describe('parsePolicy', () => {
     ],
     ['trust without end', { freshness: '{ interval: 30s, trust-for: 8d }' }, /at most 7d/],
     ['an unknown reaction', { reaction: 'ignore' }, /reaction: expected one of ban, stop, report/],
+    [
+      'a way back where there is no ban',
+      { reaction: 'stop', recovery: '{ reboot: 1 }' },
+      /recovery: says nothing/,
+    ],
+    ['a way back for nothing', { recovery: '{ reboot: 0 }' }, /recovery\.reboot/],
+    ['a way back after something else', { recovery: '{ time: 3 }' }, /recovery\.time: unknown key/],
+    ['an empty way back', { recovery: '{}' }, /recovery/],
     ['the SHA-1 bank', { pcrs: '{ bank: sha1, require: 0-2 }' }, /pcrs\.bank: expected one of sha256/],
     ['no PCR at all', { pcrs: '{ bank: sha256, require: 5-2 }' }, /names no PCR/],
     ['a PCR that does not exist', { pcrs: '{ bank: sha256, require: 0-24 }' }, /PCR 24 does not exist/],

@@ -123,6 +123,21 @@ describe('diffPolicies', () => {
     expect(allowed[0]?.message).not.toBe(forbidden[0]?.message);
   });
 
+  test('a way back from a ban is weaker than none, and than one that takes longer', () => {
+    const [none, slow, fast] = [
+      policy(),
+      policy({ recovery: '{ reboot: 3 }' }),
+      policy({ recovery: '{ reboot: 1 }' }),
+    ];
+    const effects = (before: typeof none, after: typeof none) =>
+      diffPolicies(before, after).settings.map(({ what, effect }) => [what, effect]);
+    expect(effects(none, slow)).toEqual([['recovery', 'weaker']]);
+    expect(effects(slow, fast)).toEqual([['recovery', 'weaker']]);
+    expect(effects(fast, slow)).toEqual([['recovery', 'stricter']]);
+    expect(effects(slow, none)).toEqual([['recovery', 'stricter']]);
+    expect(effects(slow, slow)).toEqual([]);
+  });
+
   test('freshness and reaction say which way they go', () => {
     const weaker = policy({ freshness: '{ interval: 90s, trust-for: 1h }', reaction: 'report' });
     expect(diffPolicies(policy(), weaker).settings).toEqual([

@@ -20,6 +20,10 @@ function bench(judgements: readonly Judgement[], changes: Partial<AttesterOption
       if (!next) throw new Error('polled too often');
       return next;
     },
+    probation: async () => {
+      log.push('probation');
+      return 4000;
+    },
     policies: {
       policyFor: () => undefined,
       whyNone: () => ({ rule: 'policy.missing', message: '' }),
@@ -120,4 +124,11 @@ describe('attester', () => {
     await attest(lost);
     expect(log).toEqual([]);
   });
+});
+
+test('a banned node is on probation: nothing that it shows is a result', async () => {
+  const { log, attest } = bench([]);
+  const node = polledNode(RECORD, { ...TRUSTED, standing: 'banned' });
+  expect(await attest(node)).toBe(4000);
+  expect(log).toEqual(['probation']);
 });
