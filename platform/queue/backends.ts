@@ -72,7 +72,8 @@ function backendOf(onError: OnError, factory: Factory): Backend {
     async work(name, concurrency, handler) {
       const worker = factory.worker(name, concurrency, handler);
       workers.push(worker);
-      await ready(worker);
+      // Whoever starts while the server is away has other things to do than its jobs.
+      void ready(worker).catch(onError);
     },
     async close() {
       await Promise.all(workers.map((worker) => worker.close()));
