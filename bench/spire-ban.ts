@@ -126,7 +126,7 @@ async function fail(world: World, spire: SpireServerProcess, { node, id, agent }
   const endedAt = await Promise.race([ended, sleep(WAIT_MS).then(() => Number.NaN)]);
   // The verdict's time is that of the start of its transaction; the ban's is after SPIRE has answered.
   const { rows } = await world.database.pool.query<{ failed: Date; banned: Date | null }>(
-    `SELECT v.at AS failed, b.applied_at AS banned FROM ban b JOIN verdict v USING (node_id)
+    `SELECT v.at AS failed, b.applied_at AS banned FROM ban_place b JOIN verdict v USING (node_id)
      WHERE node_id = $1 AND v.outcome = 'fail' ORDER BY v.id DESC LIMIT 1`,
     [id],
   );
