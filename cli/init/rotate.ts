@@ -78,7 +78,7 @@ export async function activate(directory: string, name: AuthorityName): Promise<
     const message = `${previous.certificate} is still there; retire it first`;
     throw new AssayError('conflict', message);
   }
-  // The key first each time: a certificate that stands there always has its key.
+  // Issuers read these files when they start: one that starts between the two moves refuses, and says which is missing.
   await move(current, previous);
   await move(next, current);
   return current.certificate;

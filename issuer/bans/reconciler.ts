@@ -61,6 +61,8 @@ const CONCURRENCY = 8;
 export const FIRST_LOOK_MS = 1000;
 /** So many failures and no success in a round are the place's, not the nodes'. */
 const AWAY_AFTER = CONCURRENCY;
+/** Asking costs a few calls then, and a server that is back should ban soon. */
+const LONGEST_AWAY_MS = 5000;
 const LONGEST_ERROR = 300;
 
 export interface BanReconciler {
@@ -125,7 +127,10 @@ export function banReconciler({
       const due = open.filter((ban) => (retryAt.get(keyOf(ban)) ?? 0) <= now);
       const isAway = await untilAway(due, signal, apply);
       away = isAway
-        ? { rounds: away.rounds + 1, until: clock().getTime() + retryDelay(away.rounds) }
+        ? {
+            rounds: away.rounds + 1,
+            until: clock().getTime() + Math.min(retryDelay(away.rounds), LONGEST_AWAY_MS),
+          }
         : { rounds: 0, until: 0 };
       if (isAway) return new Date(away.until);
       const look = now < youngUntil ? Math.min(FIRST_LOOK_MS, confirmAfterMs) : confirmAfterMs;

@@ -1,15 +1,15 @@
-import { and, eq } from 'drizzle-orm';
+import { eq } from 'drizzle-orm';
 import Type from 'typebox';
 import { AssayError } from '../../core/errors.ts';
 import { NodeId } from '../../core/messages/common.ts';
 import { Exposure, type SpireExposure } from '../../core/messages/exposure.ts';
-import type { Queries } from '../../platform/database/index.ts';
-import { ban, banPlace, node, nodeState } from '../../platform/database/schema.ts';
+import { node, nodeState } from '../../platform/database/schema.ts';
 import type { App } from '../../platform/http/server.ts';
 import { agentPath } from '../../platform/spire/agent-path.ts';
 import { servedEntries } from '../../platform/spire/served.ts';
 import { type End, exposureEnds, lastOf, type NodeHolds } from '../domain/exposure.ts';
 import { placesOf, type SpirePlace } from '../spire/places.ts';
+import { bannedSince } from '../store/bans.ts';
 import { listCertificates } from '../store/certificates.ts';
 import { clonesOf } from '../store/clones.ts';
 import type { RoutesDeps } from './deps.ts';
@@ -51,19 +51,6 @@ export function exposureRoutes(app: App, { database: { db }, spire, clock }: Rou
       };
     },
   );
-}
-
-/** By place. */
-async function bannedSince(db: Queries, nodeId: string): Promise<ReadonlyMap<string, Date | null>> {
-  const rows = await db
-    .select({ place: banPlace.place, appliedAt: banPlace.appliedAt })
-    .from(banPlace)
-    .innerJoin(
-      ban,
-      and(eq(ban.nodeId, banPlace.nodeId), eq(ban.wanted, banPlace.wanted), eq(ban.epoch, banPlace.epoch)),
-    )
-    .where(and(eq(ban.nodeId, nodeId), eq(ban.wanted, true)));
-  return new Map(rows.map(({ place, appliedAt }) => [place, appliedAt]));
 }
 
 /** By place. */

@@ -1,4 +1,4 @@
-import { asc, sql } from 'drizzle-orm';
+import { and, asc, eq, sql } from 'drizzle-orm';
 import type { BanRecord } from '../../core/messages/node.ts';
 import type { Database, Queries } from '../../platform/database/index.ts';
 import { ban, banPlace } from '../../platform/database/schema.ts';
@@ -107,4 +107,17 @@ export async function listBans(db: Queries): Promise<BanRecord[]> {
         lastError,
       })),
   }));
+}
+
+/** Since when a node's ban is in force, by place; null: not yet, or not any more. */
+export async function bannedSince(db: Queries, nodeId: string): Promise<ReadonlyMap<string, Date | null>> {
+  const rows = await db
+    .select({ place: banPlace.place, appliedAt: banPlace.appliedAt })
+    .from(banPlace)
+    .innerJoin(
+      ban,
+      and(eq(ban.nodeId, banPlace.nodeId), eq(ban.wanted, banPlace.wanted), eq(ban.epoch, banPlace.epoch)),
+    )
+    .where(and(eq(ban.nodeId, nodeId), eq(ban.wanted, true)));
+  return new Map(rows.map(({ place, appliedAt }) => [place, appliedAt]));
 }

@@ -1,51 +1,26 @@
 import { X509Certificate } from 'node:crypto';
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pcrExtend } from '../../agent/tpm/commands/pcr.ts';
 import { Tpm } from '../../agent/tpm/tpm.ts';
 import type { Exposure } from '../../core/messages/exposure.ts';
 import type { SwtpmNode } from '../e2e/support/node.ts';
 import { until } from '../e2e/support/until.ts';
-import { World } from '../e2e/support/world.ts';
-import { SpireAgentProcess, SpireServerProcess } from './support/spire.ts';
+import { SpireLoop, TRUST_DOMAIN } from './support/loop.ts';
+import type { SpireAgentProcess } from './support/spire.ts';
 
-const TRUST_DOMAIN = 'e2e.test';
 const WORKLOAD = `spiffe://${TRUST_DOMAIN}/workload`;
 const OF_GROUP = `spiffe://${TRUST_DOMAIN}/group-workload`;
-let scratch: string;
-let world: World;
-let spire: SpireServerProcess;
-const agents: SpireAgentProcess[] = [];
-
+let loop: SpireLoop;
 beforeAll(async () => {
-  scratch = await mkdtemp(join(tmpdir(), 'spire-'));
-  const directory = join(scratch, 'server');
-  world = await World.start({ spire: [{ name: 'test', socket: join(directory, 'server.sock') }] });
-  const { groups } = await world.api.get<{ groups: Record<string, string> }>('issuer', '/v1/authorities');
-  const { server } = await world.api.get<{ server: string }>('issuer', '/v1/spire-snippet', { group: 'web' });
-  const template = /agent_path_template = "(.*)"/.exec(server)?.[1] ?? '';
-  const options = { binaries: inject('spireBinaries'), directory, trustDomain: TRUST_DOMAIN };
-  spire = await SpireServerProcess.start(options, groups.web ?? '', template);
+  loop = await SpireLoop.start({ anchor: { group: 'web' } });
 });
+afterAll(() => loop?.close());
 
-afterAll(async () => {
-  for (const agent of agents) await agent.close();
-  await spire?.close();
-  await world?.close();
-  await rm(scratch, { recursive: true, force: true });
-});
-
-async function startAgent(name: string, material: string): Promise<SpireAgentProcess> {
-  const agent = await SpireAgentProcess.start(spire, join(scratch, name), material);
-  agents.push(agent);
-  return agent;
-}
-
-const agentOf = async (path: string) => (await spire.agents()).find((agent) => agent.path === path);
+const agentOf = (path: string) => loop.agentOf(path);
 const saysSvid = (agent: SpireAgentProcess, into: string) =>
-  agent.fetchSvid(spire, join(scratch, into)).then(
+  agent.fetchSvid(loop.spire, join(loop.scratch, into)).then(
     (pem) => pem,
     () => undefined,
   );
@@ -60,29 +35,37 @@ async function tamper(node: SwtpmNode): Promise<void> {
 
 test('a node attests in SPIRE while it passes, is banned when it fails, and stays banned until a person says otherwise', async () => {
   // Its registers now are the ones that are good.
-  const node = await world.trustedNode('loop');
-  const { document } = await world.api.send<{ document: string }>('verifier', 'POST', '/v1/policies/draft', {
-    ...{ node: node.id, name: 'e2e' },
-  });
-  await world.setPolicy(document.replace('interval: 30s', 'interval: 1s'));
+  const node = await loop.world.trustedNode('loop');
+  const { document } = await loop.world.api.send<{ document: string }>(
+    'verifier',
+    'POST',
+    '/v1/policies/draft',
+    {
+      ...{ node: node.id, name: 'e2e' },
+    },
+  );
+  await loop.world.setPolicy(document.replace('interval: 30s', 'interval: 1s'));
   const { id } = node;
   const path = `/spire/agent/x509pop/${id}`;
 
-  const agent = await startAgent('agent', node.material);
+  const agent = await loop.startAgent('agent', node.material);
   await until('SPIRE knows the agent', async () => (await agentOf(path)) !== undefined, 20_000);
   const first = await agentOf(path);
   expect(first).toMatchObject({ path, banned: false });
 
   const entry = ['-spiffeID', WORKLOAD, '-parentID', `spiffe://${TRUST_DOMAIN}${path}`];
   const selector = ['-selector', `unix:uid:${process.getuid?.() ?? 0}`];
-  await spire.command('entry', 'create', ...entry, ...selector, '-x509SVIDTTL', '60');
+  await loop.spire.command('entry', 'create', ...entry, ...selector, '-x509SVIDTTL', '60');
   // Of the group as a whole: it hangs on every node that the group's CA speaks for.
-  const { groups } = await world.api.get<{ groups: Record<string, string> }>('issuer', '/v1/authorities');
+  const { groups } = await loop.world.api.get<{ groups: Record<string, string> }>(
+    'issuer',
+    '/v1/authorities',
+  );
   const fingerprint = new X509Certificate(groups.web ?? '').fingerprint.replaceAll(':', '').toLowerCase();
   const alias = ['-node', '-spiffeID', `spiffe://${TRUST_DOMAIN}/nodes/web`];
-  await spire.command('entry', 'create', ...alias, '-selector', `x509pop:ca:fingerprint:${fingerprint}`);
+  await loop.spire.command('entry', 'create', ...alias, '-selector', `x509pop:ca:fingerprint:${fingerprint}`);
   const ofGroup = ['-spiffeID', OF_GROUP, '-parentID', `spiffe://${TRUST_DOMAIN}/nodes/web`];
-  await spire.command('entry', 'create', ...ofGroup, '-selector', 'unix:uid:4242');
+  await loop.spire.command('entry', 'create', ...ofGroup, '-selector', 'unix:uid:4242');
   await until('a workload has its SVID', async () => (await saysSvid(agent, 'svid')) !== undefined, 30_000);
   const svid = new X509Certificate((await saysSvid(agent, 'svid')) ?? '');
   expect(svid.subjectAltName).toBe(`URI:${WORKLOAD}`);
@@ -90,16 +73,20 @@ test('a node attests in SPIRE while it passes, is banned when it fails, and stay
   // Each of its own SVIDs is a new attestation, with whatever certificate the node has then.
   const again = async () => (await agentOf(path))?.serial !== first?.serial;
   await until('the agent attested again', again, 90_000);
-  expect(await spire.agents()).toHaveLength(1);
+  expect(await loop.spire.agents()).toHaveLength(1);
   expect(await agent.log()).toContain('Successfully reattested node');
 
-  const stolen = join(scratch, 'stolen.pem');
+  const stolen = join(loop.scratch, 'stolen.pem');
   await copyFile(node.material, stolen);
   await tamper(node);
-  await world.untilState(id, 'banned');
+  await loop.world.untilState(id, 'banned');
   await until('the agent is banned in SPIRE', async () => (await agentOf(path))?.banned === true, 5_000);
-  await until('the ban is reached', async () => (await world.ban(id))?.places[0]?.appliedAt != null, 5_000);
-  const exposure = await world.api.get<Exposure>('issuer', `/v1/nodes/${id}/exposure`);
+  await until(
+    'the ban is reached',
+    async () => (await loop.world.ban(id))?.places[0]?.appliedAt != null,
+    5_000,
+  );
+  const exposure = await loop.world.api.get<Exposure>('issuer', `/v1/nodes/${id}/exposure`);
   const [exposed] = exposure.spire;
   expect(exposure).toMatchObject({
     certificateExpiresAt: expect.any(String),
@@ -128,23 +115,23 @@ test('a node attests in SPIRE while it passes, is banned when it fails, and stay
   expect(await agent.log()).toContain('Agent is banned');
   expect(await saysSvid(agent, 'after')).toBeUndefined();
 
-  const back = await startAgent('stolen', stolen);
+  const back = await loop.startAgent('stolen', stolen);
   expect(await back.ended).toBe(1);
   expect(await back.log()).toContain('agent is banned');
 
   // Whoever lifts the ban in SPIRE alone lifts it for moments: the wish is ours.
-  await spire.command('agent', 'evict', '-spiffeID', `spiffe://${TRUST_DOMAIN}${path}`);
-  const evicted = await startAgent('evicted', stolen);
+  await loop.spire.command('agent', 'evict', '-spiffeID', `spiffe://${TRUST_DOMAIN}${path}`);
+  const evicted = await loop.startAgent('evicted', stolen);
   await until('it is banned again', async () => (await agentOf(path))?.banned === true, 30_000);
   expect(await evicted.ended).toBe(1);
 
   await node.stop();
   await node.swtpm.reset();
-  await world.api.send('verifier', 'POST', `/v1/nodes/${id}/unban`, { reason: 'cleaned' });
+  await loop.world.api.send('verifier', 'POST', `/v1/nodes/${id}/unban`, { reason: 'cleaned' });
   await node.start();
   await node.events.until('material-written');
   await until('SPIRE forgot the ban', async () => (await agentOf(path)) === undefined, 10_000);
-  const recovered = await startAgent('recovered', node.material);
+  const recovered = await loop.startAgent('recovered', node.material);
   await until('it attests as before', async () => (await agentOf(path))?.banned === false, 20_000);
   await until(
     'its workload is served',
@@ -154,22 +141,22 @@ test('a node attests in SPIRE while it passes, is banned when it fails, and stay
 });
 
 test('a ban of a node that never attested in SPIRE waits, and is there as soon as it does', async () => {
-  const node = await world.trustedNode('late');
+  const node = await loop.world.trustedNode('late');
   const path = `/spire/agent/x509pop/${node.id}`;
-  const stolen = join(scratch, 'late.pem');
+  const stolen = join(loop.scratch, 'late.pem');
   await copyFile(node.material, stolen);
-  await world.api.send('verifier', 'POST', `/v1/nodes/${node.id}/ban`, { reason: 'stolen' });
+  await loop.world.api.send('verifier', 'POST', `/v1/nodes/${node.id}/ban`, { reason: 'stolen' });
   await until(
     'the ban waits',
-    async () => (await world.ban(node.id))?.places[0]?.lastError?.includes('has not attested') === true,
+    async () => (await loop.world.ban(node.id))?.places[0]?.lastError?.includes('has not attested') === true,
     10_000,
   );
-  const agent = await startAgent('late', stolen);
+  const agent = await loop.startAgent('late', stolen);
   await until('it is banned', async () => (await agentOf(path))?.banned === true, 20_000);
   expect(await agent.ended).toBe(1);
   await until(
     'the ban is reached',
-    async () => (await world.ban(node.id))?.places[0]?.appliedAt != null,
+    async () => (await loop.world.ban(node.id))?.places[0]?.appliedAt != null,
     10_000,
   );
 });

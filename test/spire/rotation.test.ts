@@ -1,48 +1,24 @@
 import { X509Certificate } from 'node:crypto';
-import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { activate, listAuthorities, prepare, retire } from '../../cli/init/rotate.ts';
 import { parsePemBundle, renderPem } from '../../core/x509/pem.ts';
 import type { SwtpmNode } from '../e2e/support/node.ts';
 import { until } from '../e2e/support/until.ts';
-import { World } from '../e2e/support/world.ts';
-import { SpireAgentProcess, SpireServerProcess } from './support/spire.ts';
+import { SpireLoop, TRUST_DOMAIN } from './support/loop.ts';
 
-const TRUST_DOMAIN = 'e2e.test';
-let scratch: string;
-let world: World;
-let spire: SpireServerProcess;
-const agents: SpireAgentProcess[] = [];
-
-const anchorNow = async () => (await world.api.get<{ root: string }>('issuer', '/v1/authorities')).root;
-
+let loop: SpireLoop;
 beforeAll(async () => {
-  scratch = await mkdtemp(join(tmpdir(), 'spire-'));
-  const directory = join(scratch, 'server');
-  world = await World.start({ spire: [{ name: 'test', socket: join(directory, 'server.sock') }] });
-  const { server } = await world.api.get<{ server: string }>('issuer', '/v1/spire-snippet');
-  const template = /agent_path_template = "(.*)"/.exec(server)?.[1] ?? '';
-  const options = { binaries: inject('spireBinaries'), directory, trustDomain: TRUST_DOMAIN };
-  spire = await SpireServerProcess.start(options, await anchorNow(), template);
+  loop = await SpireLoop.start({ anchor: 'root' });
 });
-afterAll(async () => {
-  for (const agent of agents) await agent.close();
-  await spire?.close();
-  await world?.close();
-  await rm(scratch, { recursive: true, force: true });
-});
+afterAll(() => loop?.close());
 
-async function startAgent(name: string, material: string): Promise<SpireAgentProcess> {
-  const agent = await SpireAgentProcess.start(spire, join(scratch, name), material);
-  agents.push(agent);
-  return agent;
-}
+const anchorNow = async () => (await loop.authorities()).root;
 
 async function restartIssuer(): Promise<void> {
-  await world.process('issuer-1').stop();
-  await world.serve('issuer');
+  await loop.world.process('issuer-1').stop();
+  await loop.world.serve('issuer');
 }
 
 /** The certificates of node.pem, from the leaf up. */
@@ -54,9 +30,9 @@ async function chainOf(node: SwtpmNode): Promise<X509Certificate[]> {
 
 /** The agent attests anew with what its node has now; an evicted one does so at once. */
 async function attestsAgain(path: string): Promise<void> {
-  const agentOf = async () => (await spire.agents()).find((agent) => agent.path === path);
+  const agentOf = () => loop.agentOf(path);
   const before = (await agentOf())?.serial;
-  await spire.command('agent', 'evict', '-spiffeID', `spiffe://${TRUST_DOMAIN}${path}`);
+  await loop.spire.command('agent', 'evict', '-spiffeID', `spiffe://${TRUST_DOMAIN}${path}`);
   const attested = async () => {
     const serial = (await agentOf())?.serial;
     return serial !== undefined && serial !== before;
@@ -71,17 +47,17 @@ async function renew(node: SwtpmNode): Promise<void> {
 }
 
 test('root and issuing CA are replaced without a gap, and a node keeps its id; what the old ones signed ends with them', async () => {
-  const { directory } = world.installation;
-  const node = await world.trustedNode('rotated');
+  const { directory } = loop.world.installation;
+  const node = await loop.world.trustedNode('rotated');
   const path = `/spire/agent/x509pop/${node.id}`;
-  const agent = await startAgent('agent', node.material);
+  const agent = await loop.startAgent('agent', node.material);
   await until(
     'SPIRE knows the agent',
-    async () => (await spire.agents()).some((one) => one.path === path),
+    async () => (await loop.spire.agents()).some((one) => one.path === path),
     20_000,
   );
-  const [oldRoot = ''] = [await anchorNow()];
-  const stolen = join(scratch, 'old.pem');
+  const oldRoot = await anchorNow();
+  const stolen = join(loop.scratch, 'old.pem');
   await copyFile(node.material, stolen);
 
   // Published, and not used: nothing changes for a node.
@@ -91,7 +67,7 @@ test('root and issuing CA are replaced without a gap, and a node keeps its id; w
   const both = await anchorNow();
   expect(both.startsWith(oldRoot)).toBe(true);
   expect(parsePemBundle(both)).toHaveLength(2);
-  await spire.trust(both);
+  await loop.spire.trust(both);
   await renew(node);
   expect((await chainOf(node)).at(-1)?.checkIssued(new X509Certificate(oldRoot))).toBe(true);
   await attestsAgain(path);
@@ -99,14 +75,14 @@ test('root and issuing CA are replaced without a gap, and a node keeps its id; w
   await activate(directory, 'web');
   await activate(directory, 'root');
   await restartIssuer();
-  const newRoot = (await anchorNow()).slice(0, (await anchorNow()).length - oldRoot.length);
+  const newRoot = (await anchorNow()).slice(0, -oldRoot.length);
   await renew(node);
   expect((await chainOf(node)).at(-1)?.verify(new X509Certificate(newRoot).publicKey)).toBe(true);
   await attestsAgain(path);
   // What the old CA signed can be revoked for as long as it is not retired.
-  const { url } = { url: world.urlOf('issuer-1') };
-  expect(await world.statusOf(url, '/crl/web.previous.crl')).toBe(200);
-  const early = await startAgent('early', stolen);
+  const url = loop.world.urlOf('issuer-1');
+  expect(await loop.world.statusOf(url, '/crl/web.previous.crl')).toBe(200);
+  const early = await loop.startAgent('early', stolen);
   await until(
     'old material is good still',
     async () => (await early.log()).includes('Node attestation was successful'),
@@ -122,12 +98,12 @@ test('root and issuing CA are replaced without a gap, and a node keeps its id; w
   await retire(directory, 'root');
   await restartIssuer();
   expect(await anchorNow()).toBe(newRoot);
-  await spire.trust(newRoot);
+  await loop.spire.trust(newRoot);
   await attestsAgain(path);
   expect(agent.running).toBe(true);
   expect(await agent.log()).not.toContain('certificate verification failed');
-  expect((await spire.agents()).map((one) => one.path)).toEqual([path]);
-  const late = await startAgent('late', stolen);
+  expect((await loop.spire.agents()).map((one) => one.path)).toEqual([path]);
+  const late = await loop.startAgent('late', stolen);
   expect(await late.ended).toBe(1);
   expect(await late.log()).toContain('certificate verification failed');
   expect((await listAuthorities(directory)).map(({ name, state }) => `${name} ${state}`)).toEqual([

@@ -7,7 +7,7 @@ import type { PolicyBook } from './policy-book.ts';
 import type { PolledNode } from './polled-node.ts';
 import type { Poller } from './poller.ts';
 
-/** A ban that its policy lifts. */
+/** A ban that the node's policy, as it is now, lifts. */
 export interface Recovered {
   readonly nodeId: string;
   readonly epoch: number;

@@ -1,5 +1,6 @@
 import { eq, sql } from 'drizzle-orm';
 import { AssayError } from '../../core/errors.ts';
+import type { Finding } from '../../core/finding.ts';
 import { appendAudit } from '../../platform/audit.ts';
 import type { Transaction } from '../../platform/database/index.ts';
 import { nodeTrust } from '../../platform/database/schema.ts';
@@ -15,9 +16,9 @@ export interface Act {
 }
 
 /**
- * A person bans a node, whatever it showed so far.
+ * Bans a node, whatever it showed so far, because a person wants it.
  *
- * @param rule of the finding, when a rule and no person wants it
+ * @param rule that wants it, in place of a person
  * @throws {AssayError} `not-found`, `conflict`
  */
 export async function banNode(
@@ -47,52 +48,46 @@ export async function banNode(
  *
  * @throws {AssayError} `not-found`, `conflict`
  */
-export async function unbanNode(tx: Transaction, { nodeId, reason, actor }: Act): Promise<void> {
-  const { standing, epoch } = await lockKnown(tx, nodeId);
-  if (standing !== 'banned' && standing !== 'failed') {
-    throw new AssayError('conflict', `node ${nodeId} is neither banned nor failed`);
+export async function unbanNode(tx: Transaction, act: Act): Promise<void> {
+  const row = await lockKnown(tx, act.nodeId);
+  if (row.standing !== 'banned' && row.standing !== 'failed') {
+    throw new AssayError('conflict', `node ${act.nodeId} is neither banned nor failed`);
   }
   await tx
     .update(nodeTrust)
-    .set({
-      standing: 'unknown',
-      trustedUntil: null,
-      tpmClock: null,
-      tpmResetCount: null,
-      tpmRestartCount: null,
-      ...changed(actor, reason),
-    })
-    .where(eq(nodeTrust.nodeId, nodeId));
-  await appendTrustEvents(tx, [{ nodeId, kind: 'unbanned', epoch, detail: { actor, reason, reasons: [] } }]);
-  await appendAudit(tx, {
-    actor,
-    act: 'node.unban',
-    subject: nodeId,
-    detail: { from: standing, epoch, reason },
-  });
-  await announceNode(tx, nodeId);
+    .set({ tpmClock: null, tpmResetCount: null, tpmRestartCount: null })
+    .where(eq(nodeTrust.nodeId, act.nodeId));
+  await lift(tx, row, act, []);
 }
 
 /**
- * Lifts a ban by a rule of the policy that gave it. The TPM's clock is kept: only a person may say that it was cleared.
+ * Lifts a ban by a rule of the node's policy. The TPM's clock is kept: only a person may say that it was cleared.
  * Nothing happens when somebody else changed the node since.
  */
 export async function recoverNode(
   tx: Transaction,
-  { nodeId, epoch: seen, rule: name, passes, policy }: Recovered,
+  { nodeId, epoch, rule, passes, policy }: Recovered,
 ): Promise<void> {
-  const { standing, epoch } = await lockKnown(tx, nodeId);
-  if (standing !== 'banned' || epoch !== seen) return;
-  const actor = `policy:${policy}`;
-  const rule = `recovery.${name}`;
-  const reason = `passed ${passes} times in a row after a ${name}`;
+  const row = await lockKnown(tx, nodeId);
+  if (row.standing !== 'banned' || row.epoch !== epoch) return;
+  const reason = `passed ${passes} times in a row after a ${rule}`;
+  await lift(tx, row, { nodeId, reason, actor: `policy:${policy}` }, [
+    { rule: `recovery.${rule}`, message: reason },
+  ]);
+}
+
+async function lift(
+  tx: Transaction,
+  { standing, epoch }: LockedTrust,
+  { nodeId, reason, actor }: Act,
+  reasons: readonly Finding[],
+): Promise<void> {
   await tx
     .update(nodeTrust)
     .set({ standing: 'unknown', trustedUntil: null, ...changed(actor, reason) })
     .where(eq(nodeTrust.nodeId, nodeId));
-  const reasons = [{ rule, message: reason }];
   await appendTrustEvents(tx, [{ nodeId, kind: 'unbanned', epoch, detail: { actor, reason, reasons } }]);
-  const detail = { from: standing, epoch, rule, reason };
+  const detail = { from: standing, epoch, reason, ...(reasons[0] ? { rule: reasons[0].rule } : {}) };
   await appendAudit(tx, { actor, act: 'node.unban', subject: nodeId, detail });
   await announceNode(tx, nodeId);
 }

@@ -1,0 +1,81 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inject } from 'vitest';
+import type { ServeConfig } from '../../../cli/serve/config.ts';
+import { World } from '../../e2e/support/world.ts';
+import { SpireAgentProcess, SpireServerProcess } from './spire.ts';
+
+export const TRUST_DOMAIN = 'e2e.test';
+
+type SpireSettings = Omit<NonNullable<ServeConfig['issuer']['spire']>[number], 'name' | 'socket'>;
+
+export interface SpireLoopOptions {
+  /** What SPIRE trusts: the node root, or one group's issuing CAs. */
+  readonly anchor: 'root' | { readonly group: string };
+  /** Of the issuer, for this server. */
+  readonly settings?: SpireSettings;
+  /** Of all nodes. */
+  readonly policy?: string;
+}
+
+/** Our services with a spire-server that is set up as the snippet says, and spire-agents. */
+export class SpireLoop {
+  readonly scratch: string;
+  readonly world: World;
+  readonly spire: SpireServerProcess;
+  readonly #agents: SpireAgentProcess[] = [];
+
+  private constructor(scratch: string, world: World, spire: SpireServerProcess) {
+    this.scratch = scratch;
+    this.world = world;
+    this.spire = spire;
+  }
+
+  static async start({ anchor, settings, policy }: SpireLoopOptions): Promise<SpireLoop> {
+    const scratch = await mkdtemp(join(tmpdir(), 'spire-'));
+    const directory = join(scratch, 'server');
+    const socket = join(directory, 'server.sock');
+    const world = await World.start({
+      spire: [{ name: 'test', socket, ...settings }],
+      ...(policy === undefined ? {} : { policy }),
+    });
+    const query = anchor === 'root' ? {} : { group: anchor.group };
+    const { server } = await world.api.get<{ server: string }>('issuer', '/v1/spire-snippet', query);
+    const template = /agent_path_template = "(.*)"/.exec(server)?.[1] ?? '';
+    const { root, groups } = await authoritiesOf(world);
+    const trusted = anchor === 'root' ? root : (groups[anchor.group] ?? '');
+    const options = { binaries: inject('spireBinaries'), directory, trustDomain: TRUST_DOMAIN };
+    return new SpireLoop(scratch, world, await SpireServerProcess.start(options, trusted, template));
+  }
+
+  authorities(): Promise<Authorities> {
+    return authoritiesOf(this.world);
+  }
+
+  async startAgent(name: string, material: string): Promise<SpireAgentProcess> {
+    const agent = await SpireAgentProcess.start(this.spire, join(this.scratch, name), material);
+    this.#agents.push(agent);
+    return agent;
+  }
+
+  async agentOf(path: string) {
+    return (await this.spire.agents()).find((agent) => agent.path === path);
+  }
+
+  async close(): Promise<void> {
+    for (const agent of this.#agents) await agent.close();
+    await this.spire.close();
+    await this.world.close();
+    await rm(this.scratch, { recursive: true, force: true });
+  }
+}
+
+interface Authorities {
+  readonly root: string;
+  readonly groups: Readonly<Record<string, string>>;
+}
+
+function authoritiesOf(world: World): Promise<Authorities> {
+  return world.api.get<Authorities>('issuer', '/v1/authorities');
+}
