@@ -1,22 +1,32 @@
-import { Agent, type Dispatcher, request } from 'undici';
+import { Agent, buildConnector, type Dispatcher, request } from 'undici';
 import { AssayError, type ErrorCode } from '../core/errors.ts';
 import type { Problem } from '../core/messages/common.ts';
+import type { serverIdentity } from '../platform/spiffe/server-check.ts';
 import { type Api, type Query, resolveNode, type ServiceName } from './api.ts';
 import { parseEventStream } from './event-stream.ts';
 
 const TIMEOUT_MS = 30_000;
 const RECONNECT_MS = 2000;
 
-interface Material {
+/** PEM; and for a server that shows an X509-SVID, what is checked in place of its host name. */
+export interface Material {
   readonly ca: string;
   readonly certificate: string;
   readonly key: string;
+  readonly checkServerIdentity?: ReturnType<typeof serverIdentity>['checkServerIdentity'];
 }
 
-/** The services over HTTPS with a client certificate. */
-export function httpApi(urls: Readonly<Record<ServiceName, string>>, material: Material): Api {
+/** What the next connection is made with. */
+type Credential = () => Promise<Material>;
+
+/** The services over HTTPS with a client certificate. @param closeCredential called in the end */
+export function httpApi(
+  urls: Readonly<Record<ServiceName, string>>,
+  credential: Material | Credential,
+  closeCredential: () => Promise<void> = async () => {},
+): Api {
   const dispatcher = new Agent({
-    connect: { ca: material.ca, cert: material.certificate, key: material.key, timeout: TIMEOUT_MS },
+    connect: connectorFor(typeof credential === 'function' ? credential : async () => credential),
     headersTimeout: TIMEOUT_MS,
     bodyTimeout: 0,
   });
@@ -46,9 +56,22 @@ export function httpApi(urls: Readonly<Record<ServiceName, string>>, material: M
     },
     events: (service, path, signal) => events(call, service, path, signal),
     nodeId: (name) => resolveNode(api, name),
-    close: () => dispatcher.close(),
+    async close() {
+      await dispatcher.close();
+      await closeCredential();
+    },
   };
   return api;
+}
+
+function connectorFor(credential: Credential): buildConnector.connector {
+  return (target, done) => {
+    credential().then(
+      ({ certificate: cert, ...material }) =>
+        buildConnector({ ...material, cert, timeout: TIMEOUT_MS })(target, done),
+      (error: Error) => done(error, null),
+    );
+  };
 }
 
 interface CallOptions {

@@ -4,20 +4,35 @@ import { dirname, join, resolve } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { parseYaml } from '../core/document.ts';
 import { AssayError } from '../core/errors.ts';
+import { parseSpiffeId } from '../core/spiffe/id.ts';
+import { createLogger } from '../platform/logging.ts';
+import { resolveSvid, SvidSection } from '../platform/spiffe/config.ts';
+import { bundlePem } from '../platform/spiffe/identity.ts';
+import { serverIdentity } from '../platform/spiffe/server-check.ts';
+import { openX509Source } from '../platform/spiffe/x509-source.ts';
 import type { Api } from './api.ts';
 import { httpApi } from './http-api.ts';
 
+const SVID_MS = 10_000;
+const SILENT = { level: 'silent', name: 'assay' } as const;
 const Url = Type.String({ pattern: '^https://[^\\s]+$' });
 
-/** `client.yaml`: where the services are and who one is. Paths are relative to the file. */
+/**
+ * `client.yaml`: where the services are and who one is, by certificate files or by an X509-SVID. Paths are relative to
+ * the file.
+ */
 const Profile = Type.Object(
   {
     registrar: Url,
     verifier: Url,
     issuer: Url,
-    ca: Type.String(),
-    certificate: Type.String(),
-    key: Type.String(),
+    ca: Type.Optional(Type.String()),
+    certificate: Type.Optional(Type.String()),
+    key: Type.Optional(Type.String()),
+    svid: Type.Optional(SvidSection),
+    'server-id': Type.Optional(
+      Type.String({ description: "The services' SPIFFE ID, or one followed by /* for all below it" }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -29,17 +44,45 @@ const Profile = Type.Object(
  * @throws {AssayError} `invalid-config` that names the places that were tried
  */
 export async function openApi(given: string | undefined): Promise<Api> {
-  const { urls, material } = readProfile(given);
-  return httpApi(urls, material);
+  const { value, urls, directory } = parseProfile(given);
+  if (value.svid === undefined) return httpApi(urls, readMaterial(value, directory));
+  return svidApi(urls, value.svid, value['server-id'], directory);
 }
 
 /** The same without opening anything: where the services are, and the PEM files that the profile names. */
 export function readProfile(given: string | undefined) {
+  const { value, urls, directory } = parseProfile(given);
+  return { urls, material: readMaterial(value, directory) };
+}
+
+function parseProfile(given: string | undefined) {
   const file = findProfile(given);
   const options = { file, code: 'invalid-config' as const, kind: 'profile', maxCharacters: 65_536 };
   const { value } = parseYaml(readFileSync(file, 'utf8'), Profile, options);
   const { registrar, verifier, issuer } = value;
-  return { urls: { registrar, verifier, issuer }, material: readMaterial(value, dirname(file)) };
+  return { value, urls: { registrar, verifier, issuer }, directory: dirname(file) };
+}
+
+function svidApi(
+  urls: Parameters<typeof httpApi>[0],
+  section: SvidSection,
+  serverId: string | undefined,
+  directory: string,
+): Api {
+  if (serverId === undefined)
+    throw new AssayError(
+      'invalid-config',
+      'the profile has an svid and no server-id: say which SPIFFE ID the services show',
+    );
+  const { trustDomain } = parseSpiffeId(serverId.replace(/\/\*$/, ''));
+  const { checkServerIdentity } = serverIdentity(serverId);
+  const source = openX509Source(resolveSvid(section, 'svid', directory), createLogger(SILENT));
+  const credential = async () => {
+    const identity = await source.ready(SVID_MS);
+    const { certificate, key } = identity;
+    return { ca: bundlePem(identity, trustDomain), certificate, key, checkServerIdentity };
+  };
+  return httpApi(urls, credential, () => source.close());
 }
 
 export type Profile = Static<typeof Profile>;
@@ -67,7 +110,13 @@ function defaultPlaces(): string[] {
 
 function readMaterial(profile: Profile, directory: string) {
   const read = (name: 'ca' | 'certificate' | 'key') => {
-    const file = resolve(directory, profile[name]);
+    const named = profile[name];
+    if (named === undefined)
+      throw new AssayError(
+        'invalid-config',
+        `the profile names no ${name}: it needs ca, certificate and key, or svid`,
+      );
+    const file = resolve(directory, named);
     if (existsSync(file)) return readFileSync(file, 'utf8');
     throw new AssayError('invalid-config', `the profile's ${name} is missing: there is no file ${file}`);
   };

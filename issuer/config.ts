@@ -4,7 +4,7 @@ import { AssayError } from '../core/errors.ts';
 import { GroupName } from '../core/messages/common.ts';
 import { parseListen } from '../platform/config.ts';
 import type { KeyMode } from '../platform/database/schema.ts';
-import type { SpireAddress } from '../platform/spire/connection.ts';
+import { SvidSection } from '../platform/spiffe/config.ts';
 
 const Duration = Type.String({ pattern: DURATION_PATTERN });
 const closed = { additionalProperties: false } as const;
@@ -28,9 +28,7 @@ const SpireSection = Type.Object(
     'trust-domain': Type.Optional(Type.String()),
     socket: Type.Optional(Type.String({ minLength: 1 })),
     address: Type.Optional(Type.String({ pattern: '^[^\\s/]+:[0-9]{1,5}$' })),
-    svid: Type.Optional(
-      Type.Object({ certificate: Type.String(), key: Type.String(), bundle: Type.String() }, closed),
-    ),
+    svid: Type.Optional(SvidSection),
     groups: Type.Optional(Type.Array(GroupName, { minItems: 1, uniqueItems: true })),
     'default-x509-svid-ttl': Type.Optional(Duration),
     'agent-ttl': Type.Optional(Duration),
@@ -78,7 +76,7 @@ export interface SpireConfig {
   readonly name: string;
   /** Absent: the installation's. */
   readonly trustDomain: string | undefined;
-  readonly at: SpireAddress;
+  readonly at: { readonly socket: string } | { readonly address: string; readonly svid: SvidSection };
   /** Whose nodes attest there; absent: all. */
   readonly groups: ReadonlySet<string> | undefined;
   readonly lifetimes: SpireLifetimes;

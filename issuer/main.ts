@@ -2,7 +2,8 @@ import { join, resolve } from 'node:path';
 import type { RandomBytes } from '../core/tpm/seed.ts';
 import type { Database } from '../platform/database/index.ts';
 import type { TlsMaterial } from '../platform/http/server.ts';
-import { Lifecycle } from '../platform/lifecycle.ts';
+import type { SpiffeAccess } from '../platform/http/spiffe-listener.ts';
+import { type Closable, Lifecycle } from '../platform/lifecycle.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { createIssuerApp } from './app.ts';
@@ -36,6 +37,7 @@ export interface IssuerDependencies {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly tls: TlsMaterial;
+  readonly spiffe?: SpiffeAccess;
   readonly clock: () => Date;
   readonly randomBytes: RandomBytes;
 }
@@ -64,7 +66,8 @@ export async function startIssuer(
   const parts = new Lifecycle(logger);
   try {
     const challenges = challengeStore(database.db);
-    const spire = openPlaces(config.spire, trustDomain, deps.directory);
+    const own = (name: string, part: Closable) => void parts.own(name, part);
+    const spire = openPlaces(config.spire, { trustDomain, directory: deps.directory, logger, own });
     const crls = crlStore(database);
     const app = await createIssuerApp(
       { tls: deps.tls, findNode: nodeByTls(database.db), logger },
@@ -87,7 +90,7 @@ export async function startIssuer(
     );
     // A retired node revokes and bans without an event of trust.
     parts.own('nodes', await database.listen('assay_node', () => wakeAll(crlLoop, ...banLoops)));
-    const address = await app.listen(config.listen);
+    const address = await app.listenAt(config.listen, deps.spiffe);
     // Port 0 is whatever was free.
     const url = config.listen.port === 0 ? address : config.url;
     logger.info({ url, authorities: [...authorities.signers.keys()] }, 'issuer is ready');

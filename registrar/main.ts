@@ -1,6 +1,7 @@
 import { parseListen } from '../platform/config.ts';
 import type { Database } from '../platform/database/index.ts';
-import { type App, createHttpServer, type TlsMaterial } from '../platform/http/server.ts';
+import { createHttpServer, type TlsMaterial } from '../platform/http/server.ts';
+import type { SpiffeAccess } from '../platform/http/spiffe-listener.ts';
 import { Lifecycle } from '../platform/lifecycle.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
@@ -25,6 +26,7 @@ export interface RegistrarDeps {
   readonly metrics: Metrics;
   /** `clientCa` is the service CA, which agents pin. */
   readonly tls: TlsMaterial;
+  readonly spiffe?: SpiffeAccess;
   readonly discovery: Discovery;
   readonly clock: () => Date;
   readonly randomBytes: (length: number) => Uint8Array;
@@ -56,7 +58,7 @@ export async function startRegistrar(deps: RegistrarDeps): Promise<Registrar> {
       publicRequestsPerMinute: config['requests-per-minute'] ?? 600,
     };
     const app = parts.own('https', await createRegistrarApp(options, routes, deps.metrics));
-    const url = await listen(app, config.listen);
+    const url = await app.listenAt(parseListen(config.listen), deps.spiffe);
     const keylimeUrl = await listenKeylime(parts, deps, routes);
     logger.info({ url, keylimeUrl }, 'registrar listens');
     return { url, keylimeUrl, close: () => parts.close() };
@@ -84,9 +86,5 @@ async function listenKeylime(
   // The rate limit counts routes that are added after it has loaded.
   await app.after();
   keylimeRoutes(app, routes);
-  return listen(app, address);
-}
-
-async function listen(app: App, address: string): Promise<string> {
-  return app.listen(parseListen(address));
+  return app.listenAt(parseListen(address));
 }

@@ -5,6 +5,7 @@ import type { RandomBytes } from '../core/tpm/seed.ts';
 import type { Database } from '../platform/database/index.ts';
 import { PinnedPool } from '../platform/http/pinned-pool.ts';
 import type { TlsMaterial } from '../platform/http/server.ts';
+import type { SpiffeAccess } from '../platform/http/spiffe-listener.ts';
 import { shardLeases } from '../platform/leases.ts';
 import { Lifecycle } from '../platform/lifecycle.ts';
 import type { Logger } from '../platform/logging.ts';
@@ -40,6 +41,7 @@ export interface VerifierDependencies {
   readonly metrics: Metrics;
   /** The certificate is also what agents accept the verifier by. */
   readonly tls: TlsMaterial;
+  readonly spiffe?: SpiffeAccess;
   /** Signs results; without it none is given out. */
   readonly resultSigner?: ResultSigner | undefined;
   readonly randomBytes: RandomBytes;
@@ -95,7 +97,7 @@ export async function startVerifier(deps: VerifierDependencies): Promise<Verifie
     parts.own('engine', engine);
     maintain(parts, deps, config, metrics);
     await followClones(parts, deps, notify);
-    const address = await app.listen(config.listen);
+    const address = await app.listenAt(config.listen, deps.spiffe);
     // Port 0 is whatever was free.
     const url = config.listen.port === 0 ? address : config.url;
     logger.info({ url, ...engine.stats }, 'verifier is ready');

@@ -22,6 +22,7 @@ import { readCertificate } from '../init/keyed-files.ts';
 import { layoutOf } from '../init/layout.ts';
 import { ServeConfig } from './config.ts';
 import type { Served } from './names.ts';
+import { openSpiffe } from './spiffe.ts';
 
 // Beside the bundle, or at the top of a checkout.
 const MIGRATIONS =
@@ -65,7 +66,8 @@ export async function startServices(options: ServeOptions): Promise<RunningServi
         ? ({ kind: 'postgresql', connection } as const)
         : ({ kind: 'redis', url: redis } as const);
     const queue = parts.own('jobs', openJobQueue({ place, logger }));
-    const context = { config, directory, database, queue, logger, env, metrics: createMetrics() };
+    const spiffe = openSpiffe(config, directory, logger, parts);
+    const context = { config, directory, database, queue, logger, env, spiffe, metrics: createMetrics() };
     const urls: Partial<Record<Served, string>> = {};
     for (const name of options.only) {
       const service = parts.own(name, await START[name](context));
@@ -91,6 +93,7 @@ interface ServiceContext {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly env: NodeJS.ProcessEnv;
+  readonly spiffe: ReturnType<typeof openSpiffe>;
 }
 
 type Start = (context: ServiceContext) => Promise<{ readonly url: string; close(): Promise<void> }>;
@@ -98,7 +101,7 @@ type Start = (context: ServiceContext) => Promise<{ readonly url: string; close(
 const clock = () => new Date();
 
 const START: Readonly<Record<Served, Start>> = {
-  async registrar({ config, directory, database, logger, metrics }) {
+  async registrar({ config, directory, database, logger, metrics, spiffe }) {
     const discovery = {
       trustDomain: config['trust-domain'],
       nodesDomain: config['nodes-domain'],
@@ -107,17 +110,18 @@ const START: Readonly<Record<Served, Start>> = {
       issuer: config.issuer.url,
     };
     const tls = await readTls(directory, 'registrar');
-    const ports = { clock, randomBytes, newId: randomUUID };
+    const ports = { clock, randomBytes, newId: randomUUID, ...spiffe('registrar') };
     return startRegistrar({ config: config.registrar, database, logger, metrics, tls, discovery, ...ports });
   },
-  async verifier({ config, directory, database, queue, logger, metrics }) {
+  async verifier({ config, directory, database, queue, logger, metrics, spiffe }) {
     const tls = await readTls(directory, 'verifier');
     return startVerifier({
       ...{ config: config.verifier, database, queue, logger, metrics, tls, randomBytes },
       resultSigner: await readResultSigner(directory),
+      ...spiffe('verifier'),
     });
   },
-  async issuer({ config, directory, database, logger, metrics, env }) {
+  async issuer({ config, directory, database, logger, metrics, env, spiffe }) {
     const passphrase = environmentSecret('ASSAY_PASSPHRASE', env);
     return startIssuer({
       config: config.issuer,
@@ -127,6 +131,7 @@ const START: Readonly<Record<Served, Start>> = {
       ...(passphrase === undefined ? {} : { passphrase }),
       ...{ database, logger, metrics, clock, randomBytes },
       tls: await readTls(directory, 'issuer'),
+      ...spiffe('issuer'),
     });
   },
 };

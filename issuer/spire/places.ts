@@ -1,4 +1,7 @@
 import { resolve } from 'node:path';
+import type { Logger } from '../../platform/logging.ts';
+import { resolveSvid } from '../../platform/spiffe/config.ts';
+import { openX509Source } from '../../platform/spiffe/x509-source.ts';
 import type { SpireAddress } from '../../platform/spire/connection.ts';
 import { SpireServer } from '../../platform/spire/server.ts';
 import type { SpireConfig, SpireLifetimes } from '../config.ts';
@@ -17,14 +20,20 @@ export interface SpirePlace {
   readonly watchMs: number;
 }
 
-/** The servers of a configuration. @param directory what its paths are relative to */
-export function openPlaces(
-  spire: readonly SpireConfig[],
-  ours: string,
-  directory: string,
-): readonly SpirePlace[] {
-  return spire.map(({ name, trustDomain = ours, at, ...rest }) => ({
-    server: new SpireServer({ name, trustDomain, at: absolute(directory, at) }),
+export interface PlacesContext {
+  /** Our own trust domain: that of a server that names none. */
+  readonly trustDomain: string;
+  /** What paths of the configuration are relative to. */
+  readonly directory: string;
+  readonly logger: Logger;
+  /** Told of what must be closed in the end. */
+  readonly own: (name: string, part: { close(): Promise<void> }) => void;
+}
+
+/** The servers of a configuration. @throws {AssayError} `invalid-config` */
+export function openPlaces(spire: readonly SpireConfig[], context: PlacesContext): readonly SpirePlace[] {
+  return spire.map(({ name, trustDomain = context.trustDomain, at, ...rest }) => ({
+    server: new SpireServer({ name, trustDomain, at: addressOf(name, at, context) }),
     ...rest,
   }));
 }
@@ -34,9 +43,14 @@ export function placesOf(places: readonly SpirePlace[], group: string | null): r
   return places.filter(({ groups }) => groups === undefined || (group !== null && groups.has(group)));
 }
 
-function absolute(directory: string, at: SpireAddress): SpireAddress {
-  const from = (file: string) => resolve(directory, file);
-  if ('socket' in at) return { socket: from(at.socket) };
-  const { certificate, key, bundle } = at.svid;
-  return { ...at, svid: { certificate: from(certificate), key: from(key), bundle: from(bundle) } };
+function addressOf(
+  name: string,
+  at: SpireConfig['at'],
+  { directory, logger, own }: PlacesContext,
+): SpireAddress {
+  if ('socket' in at) return { socket: resolve(directory, at.socket) };
+  const origin = resolveSvid(at.svid, `issuer.spire ${name}: svid`, directory);
+  const svid = openX509Source(origin, logger.child({ spire: name }));
+  own(`SVID for ${name}`, svid);
+  return { address: at.address, svid };
 }

@@ -23,6 +23,12 @@ export const ANONYMOUS: Principal = { kind: 'anonymous' };
 const ROLE = /^urn:assay:role:(admin|viewer)$/;
 const SERVICE = /^urn:assay:service:(registrar|verifier|issuer)$/;
 
+/** Who somebody is, and until when that may be believed, in milliseconds since 1970. */
+export interface KnownPrincipal {
+  readonly principal: Principal;
+  readonly until: number;
+}
+
 /** Finds the node whose registered TLS certificate has this SHA-256. */
 export type NodeLookup = (certificateSha256: Uint8Array) => Promise<string | undefined>;
 
@@ -36,12 +42,19 @@ export type NodeLookup = (certificateSha256: Uint8Array) => Promise<string | und
 export class Identifier {
   readonly #findNode: NodeLookup | undefined;
   readonly #now: () => number;
-  readonly #roles = new WeakMap<object, { readonly principal: Principal; readonly until: number }>();
+  readonly #roles = new WeakMap<object, KnownPrincipal>();
+  readonly #told = new WeakSet<object>();
   readonly #strangers = new WeakSet<object>();
 
   constructor(findNode: NodeLookup | undefined, now: () => number = Date.now) {
     this.#findNode = findNode;
     this.#now = now;
+  }
+
+  /** Says who is behind a connection, in place of its certificate. */
+  tell(socket: object, known: KnownPrincipal): void {
+    this.#roles.set(socket, known);
+    this.#told.add(socket);
   }
 
   /** True when a certificate of this connection was looked up before and no record had it. */
@@ -51,7 +64,8 @@ export class Identifier {
 
   async identify(socket: object): Promise<Principal> {
     if (!isTls(socket)) return ANONYMOUS;
-    const principal = socket.authorized ? this.#role(socket) : await this.#node(socket);
+    const hasRole = this.#told.has(socket) || socket.authorized;
+    const principal = hasRole ? this.#role(socket) : await this.#node(socket);
     if (principal.kind === 'anonymous') this.#strangers.add(socket);
     else this.#strangers.delete(socket);
     return principal;
@@ -75,7 +89,7 @@ function isTls(socket: object): socket is TLSSocket {
   return 'getPeerX509Certificate' in socket;
 }
 
-function readRole(socket: TLSSocket): { principal: Principal; until: number } {
+function readRole(socket: TLSSocket): KnownPrincipal {
   const certificate = socket.getPeerX509Certificate();
   if (!certificate) return { principal: ANONYMOUS, until: Number.POSITIVE_INFINITY };
   return { principal: roleOf(certificate), until: certificate.validToDate.getTime() };

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import type { Server } from 'node:net';
 import rateLimit from '@fastify/rate-limit';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import {
@@ -16,11 +18,13 @@ import {
   type Access,
   ANONYMOUS,
   Identifier,
+  type KnownPrincipal,
   mayAccess,
   type NodeLookup,
   type Principal,
 } from './principal.ts';
 import { sendProblem } from './problem.ts';
+import { createSpiffeServer, type SpiffeAccess } from './spiffe-listener.ts';
 import { closeStreamsOf } from './sse.ts';
 
 const BODY_LIMIT = 1024 * 1024;
@@ -30,6 +34,11 @@ const MAX_CONNECTIONS = 20_000;
 const MAX_CONNECTIONS_PER_NETWORK = 2000;
 const MAX_REQUESTS_PER_CONNECTION = 100_000;
 const TIMEOUTS = { handshakeMs: 10_000, headersMs: 10_000, requestMs: 30_000, idleMs: 75_000 };
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
 
 export interface TlsMaterial {
   /** PEM: the server's certificate, then the service CA's, so that a node can pin it in the handshake. */
@@ -74,6 +83,8 @@ declare module 'fastify' {
   }
   interface FastifyInstance {
     readonly service: string;
+    /** Opens the server at an address, and beside it the way in for callers with X509-SVIDs. @returns its URL */
+    readonly listenAt: (address: Address, spiffe?: SpiffeAccess) => Promise<string>;
   }
 }
 
@@ -98,8 +109,8 @@ export function createHttpServer(options: HttpServerOptions) {
     genReqId: () => randomUUID(),
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
-  app.server.maxConnections = MAX_CONNECTIONS;
-  limitConnections(app.server, options.connectionsPerNetwork ?? MAX_CONNECTIONS_PER_NETWORK);
+  const perNetwork = options.connectionsPerNetwork ?? MAX_CONNECTIONS_PER_NETWORK;
+  limitServer(app.server, perNetwork);
   app.decorate('service', options.service);
   app.decorateRequest('principal', { getter: () => ANONYMOUS });
   app.addHook('onRoute', refuseOpenRoute);
@@ -124,16 +135,49 @@ export function createHttpServer(options: HttpServerOptions) {
   });
   app.addHook('onRequest', (request) => authorise(request, identifier, (one) => limit(one)));
   closeInTime(app.server, app, timeouts.requestMs);
+  app.decorate('listenAt', async (address: Address, spiffe?: SpiffeAccess) => {
+    if (!spiffe) return app.listen(address);
+    const tell = (socket: object, known: KnownPrincipal) => identifier.tell(socket, known);
+    const second = createSpiffeServer(spiffe, secondTransport(timeouts), tell, options.logger);
+    second.on('request', (request, response) => app.routing(request, response));
+    limitServer(second, perNetwork);
+    second.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION;
+    app.addHook('preClose', async () => void second.close());
+    closeInTime(second, app, timeouts.requestMs);
+    const url = await app.listen(address);
+    second.listen(spiffe.listen);
+    await once(second, 'listening');
+    return url;
+  });
   return app;
 }
 
-function transport(tls: TlsMaterial | undefined, timeouts: HttpTimeouts) {
-  const limits = {
+function limitServer(server: Server, connectionsPerNetwork: number): void {
+  server.maxConnections = MAX_CONNECTIONS;
+  limitConnections(server, connectionsPerNetwork);
+}
+
+function limitsOf(timeouts: HttpTimeouts) {
+  return {
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: timeouts.headersMs,
     // How often the two timeouts are looked at: the default of 30 s would let slow clients stay that much longer.
     connectionsCheckingInterval: Math.min(2000, timeouts.headersMs / 2),
   };
+}
+
+/** For a server that is not made by fastify, which sets the rest by itself. */
+function secondTransport(timeouts: HttpTimeouts) {
+  return {
+    ...limitsOf(timeouts),
+    requestTimeout: timeouts.requestMs,
+    keepAliveTimeout: timeouts.idleMs,
+    handshakeTimeout: timeouts.handshakeMs,
+  };
+}
+
+function transport(tls: TlsMaterial | undefined, timeouts: HttpTimeouts) {
+  const limits = limitsOf(timeouts);
   if (!tls) return { https: null, http: limits };
   return {
     https: {

@@ -83,8 +83,7 @@ describe('spire.least-privilege: under the OPA policy that ships', () => {
   test('the issuer, which is no administrator, bans, looks, and lets back', async () => {
     const node = await EvasionNode.create(pki);
     expect(await attest(node)).toMatchObject({ ok: true, path: node.path });
-    const svid = await spire.mint(ISSUER);
-    const at = { address: `127.0.0.1:${spire.port}`, svid };
+    const at = await spire.addressFor(ISSUER);
     const issuer = new SpireServer({ name: 'it', trustDomain: TRUST_DOMAIN, at });
     expect(await issuer.ban(node.path)).toBe(true);
     expect(await issuer.agent(node.path)).toMatchObject({ banned: true });

@@ -32,9 +32,8 @@ afterAll(async () => {
   await rm(scratch, { recursive: true, force: true });
 });
 
-async function overTcp(spiffeId: string, trustDomain = TRUST_DOMAIN): Promise<SpireServer> {
-  const svid = await spire.mint(spiffeId);
-  return new SpireServer({ name: 'tcp', trustDomain, at: { address: `127.0.0.1:${spire.port}`, svid } });
+async function overTcp(spiffeId: string): Promise<SpireServer> {
+  return new SpireServer({ name: 'tcp', trustDomain: TRUST_DOMAIN, at: await spire.addressFor(spiffeId) });
 }
 
 const overSocket = () =>
@@ -73,8 +72,18 @@ test('an SVID that is no administrator is told what to do', async () => {
 });
 
 test('a server with another SPIFFE ID than that of the trust domain is not spoken to', async () => {
-  const server = await overTcp(ADMIN, 'other.test');
+  const at = await spire.addressFor(ADMIN);
+  const own = at.svid.current();
+  const bundles = new Map(own.bundles).set('other.test', own.bundles.get(TRUST_DOMAIN) ?? []);
+  const svid = { current: () => ({ ...own, bundles }) };
+  const server = new SpireServer({ name: 'other', trustDomain: 'other.test', at: { ...at, svid } });
   await expect(server.ban(UNKNOWN)).rejects.toThrow(/expected spiffe:\/\/other\.test\/spire\/server/);
+});
+
+test('a server of a trust domain whose bundle we do not have is not spoken to', async () => {
+  const at = await spire.addressFor(ADMIN);
+  const server = new SpireServer({ name: 'other', trustDomain: 'other.test', at });
+  await expect(server.ban(UNKNOWN)).rejects.toThrow(/without the bundle of other\.test/);
 });
 
 test('a server that is away is an error, and no ban', async () => {

@@ -75,7 +75,7 @@ test.concurrent('evict-agent: a banned agent ends and cannot start; evicted, it 
 
 test.concurrent('node-attestation, x509pop: attest, again, deleted, again, banned, refused, deleted, again', async () => {
   const node = await EvasionNode.create(pki);
-  const at = { address: target.address, svid: await spire.mint(ADMIN) };
+  const at = await spire.addressFor(ADMIN);
   const admin = new SpireServer({ name: 'admin', trustDomain: TRUST_DOMAIN, at });
   const path = agentPath(node.id);
   const attest = async () => attestX509pop(target, await node.leaf());

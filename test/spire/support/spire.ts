@@ -4,7 +4,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort } from '../../../demo/ports.ts';
-import type { SvidFiles } from '../../../platform/spire/connection.ts';
+import { readSvidFiles, type SvidFiles } from '../../../platform/spiffe/svid-files.ts';
+import type { SpireAddress } from '../../../platform/spire/connection.ts';
 import { until } from '../../e2e/support/until.ts';
 
 const START_MS = 30_000;
@@ -151,7 +152,13 @@ plugins {
     await until('the plugin is configured anew', reconfigured, START_MS);
   }
 
-  /** An X509-SVID of SPIRE's own CA, in files: what an administrator over TCP has, if its id is in admin_ids. */
+  /** The server over TCP, as somebody with an SVID: an administrator, if its id is in admin_ids. */
+  async addressFor(spiffeId: string): Promise<Extract<SpireAddress, { address: string }>> {
+    const identity = readSvidFiles(await this.mint(spiffeId));
+    return { address: `127.0.0.1:${this.port}`, svid: { current: () => identity } };
+  }
+
+  /** An X509-SVID of SPIRE's own CA. */
   async mint(spiffeId: string): Promise<SvidFiles> {
     const directory = join(this.options.directory, spiffeId.replaceAll(/[^a-z]/g, '-'));
     await mkdir(directory, { recursive: true });
