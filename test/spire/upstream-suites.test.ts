@@ -111,7 +111,7 @@ test.concurrent('node-re-attestation: evicted while it runs, an agent with x509p
 });
 
 test.concurrent('node-re-attestation: an agent with a join token, which is used up, ends', async () => {
-  const token = /Token: (\S+)/.exec(await spire.command('token', 'generate'))?.[1] ?? '';
+  const token = await spire.joinToken();
   const agent = await startAgent('token', { joinToken: token });
   const path = `/spire/agent/join_token/${token}`;
   await isThere(path);

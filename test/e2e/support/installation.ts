@@ -21,6 +21,7 @@ export interface InstallationOptions {
   readonly timeout?: string;
   /** Where the issuer bans. */
   readonly spire?: NonNullable<ServeConfig['issuer']['spire']>;
+  readonly spiffe?: NonNullable<ServeConfig['spiffe']>;
 }
 
 export interface Installation {
@@ -55,6 +56,7 @@ export async function install(options: InstallationOptions): Promise<Installatio
   config.verifier.timeout = options.timeout ?? '3s';
   config.issuer.crl = { interval: '1s', lifetime: '1h' };
   if (options.spire) config.issuer.spire = options.spire;
+  if (options.spiffe) config.spiffe = options.spiffe;
   config.log = { level: 'debug' };
   for (const name of SERVICE_NAMES) Object.assign(config[name], await freePlace());
   const urls = {
@@ -72,7 +74,7 @@ export async function install(options: InstallationOptions): Promise<Installatio
       const own = structuredClone(config);
       if (number > 1) Object.assign(own[service], await freePlace());
       const file = join(made.directory, `${service}-${number}.yaml`);
-      await writeFile(file, stringify(own), { mode: 0o600 });
+      await writeFile(file, stringify(own, { aliasDuplicateObjects: false }), { mode: 0o600 });
       return { file, url: own[service].url };
     },
   };

@@ -53,6 +53,8 @@ export interface WorldOptions {
   readonly redis?: () => Promise<string | undefined>;
   /** SPIRE servers where the issuer bans. */
   readonly spire?: NonNullable<Parameters<typeof install>[0]['spire']>;
+  /** How the services are reached with SVIDs. */
+  readonly spiffe?: NonNullable<Parameters<typeof install>[0]['spiffe']>;
   /** Default: a database of its own on the server of this run. */
   readonly database?: () => Promise<DatabaseConnection>;
 }
@@ -97,6 +99,7 @@ export class World {
       ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
       ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
       ...(options.spire === undefined ? {} : { spire: options.spire }),
+      ...(options.spiffe === undefined ? {} : { spiffe: options.spiffe }),
     });
     await mkdir(join(directory, 'logs'));
     const database = openDatabase({ connection, logger: silent });

@@ -8,13 +8,20 @@ import { SpireAgentProcess, SpireServerProcess } from './spire.ts';
 
 export const TRUST_DOMAIN = 'e2e.test';
 
-type SpireSettings = Omit<NonNullable<ServeConfig['issuer']['spire']>[number], 'name' | 'socket'>;
+type SpireSettings = Omit<NonNullable<ServeConfig['issuer']['spire']>[number], 'name'>;
 
 export interface SpireLoopOptions {
   /** What SPIRE trusts: the node root, or one group's issuing CAs. */
   readonly anchor: 'root' | { readonly group: string };
   /** Of the issuer, for this server. */
   readonly settings?: SpireSettings;
+  /** Where its files are; it is removed in the end. Default: a new directory. */
+  readonly scratch?: string;
+  /** Of the server; default: one that is free. */
+  readonly port?: number;
+  /** SPIFFE IDs that are its administrators over TCP. */
+  readonly admins?: readonly string[];
+  readonly spiffe?: NonNullable<ServeConfig['spiffe']>;
   /** Of all nodes. */
   readonly policy?: string;
 }
@@ -32,12 +39,16 @@ export class SpireLoop {
     this.spire = spire;
   }
 
-  static async start({ anchor, settings, policy }: SpireLoopOptions): Promise<SpireLoop> {
-    const scratch = await mkdtemp(join(tmpdir(), 'spire-'));
+  static async start(options: SpireLoopOptions): Promise<SpireLoop> {
+    const { anchor, policy, port, spiffe, admins = [] } = options;
+    const scratch = options.scratch ?? (await mkdtemp(join(tmpdir(), 'spire-')));
     const directory = join(scratch, 'server');
     const socket = join(directory, 'server.sock');
+    const settings =
+      options.settings?.address === undefined ? { socket, ...options.settings } : options.settings;
     const world = await World.start({
-      spire: [{ name: 'test', socket, ...settings }],
+      spire: [{ name: 'test', ...settings }],
+      ...(spiffe === undefined ? {} : { spiffe }),
       ...(policy === undefined ? {} : { policy }),
     });
     const query = anchor === 'root' ? {} : { group: anchor.group };
@@ -45,15 +56,24 @@ export class SpireLoop {
     const template = /agent_path_template = "(.*)"/.exec(server)?.[1] ?? '';
     const { root, groups } = await authoritiesOf(world);
     const trusted = anchor === 'root' ? root : (groups[anchor.group] ?? '');
-    const options = { binaries: inject('spireBinaries'), directory, trustDomain: TRUST_DOMAIN };
-    return new SpireLoop(scratch, world, await SpireServerProcess.start(options, trusted, template));
+    const place = { binaries: inject('spireBinaries'), directory, trustDomain: TRUST_DOMAIN };
+    const spire = await SpireServerProcess.start(
+      { ...place, ...(port === undefined ? {} : { port }) },
+      trusted,
+      template,
+      admins,
+    );
+    return new SpireLoop(scratch, world, spire);
   }
 
   authorities(): Promise<Authorities> {
     return authoritiesOf(this.world);
   }
 
-  async startAgent(name: string, material: string): Promise<SpireAgentProcess> {
+  async startAgent(
+    name: string,
+    material: string | { readonly joinToken: string },
+  ): Promise<SpireAgentProcess> {
     const agent = await SpireAgentProcess.start(this.spire, join(this.scratch, name), material);
     this.#agents.push(agent);
     return agent;

@@ -19,6 +19,8 @@ export interface SpireOptions {
   readonly trustDomain: string;
   /** OPA policy in place of the server's own. */
   readonly policyFile?: string;
+  /** Default: one that is free. */
+  readonly port?: number;
 }
 
 /** A program with its log, ended by its pid. */
@@ -97,8 +99,7 @@ export class SpireServerProcess {
       join(directory, 'x509pop.conf'),
       await x509popConfig(directory, 'anchor', anchor, template),
     );
-    const port = await freePort();
-    const { policyFile } = options;
+    const { policyFile, port = await freePort() } = options;
     const policy =
       policyFile === undefined
         ? ''
@@ -172,6 +173,12 @@ plugins {
     const program = join(this.options.binaries, 'spire-server');
     const { stdout } = await run(program, [...args, '-socketPath', this.socket]);
     return stdout;
+  }
+
+  /** For an agent that needs no certificate of ours. @param alias an ID besides its own that entries can hang on */
+  async joinToken(alias?: string): Promise<string> {
+    const options = alias === undefined ? [] : ['-spiffeID', alias];
+    return /Token: (\S+)/.exec(await this.command('token', 'generate', ...options))?.[1] ?? '';
   }
 
   async agents(): Promise<
