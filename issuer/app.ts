@@ -7,6 +7,7 @@ import type { RoutesDeps } from './routes/deps.ts';
 import { exposureRoutes } from './routes/exposure.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { publicRoutes } from './routes/public.ts';
+import { type RevocationDeps, revocationRoutes } from './routes/revocation.ts';
 
 export type IssuerAppOptions = Pick<
   HttpServerOptions,
@@ -23,5 +24,22 @@ export async function createIssuerApp(options: IssuerAppOptions, deps: RoutesDep
   adminRoutes(app, deps);
   exposureRoutes(app, deps);
   publicRoutes(app, deps);
+  revocationRoutes(app, deps);
   return app;
 }
+
+/** CRLs and OCSP alone, over plain HTTP, not listening yet. */
+export async function createRevocationApp(options: Pick<HttpServerOptions, 'logger'>, deps: RevocationDeps) {
+  const app = createHttpServer({
+    service: 'issuer-revocation',
+    publicRequestsPerMinute: REVOCATION_REQUESTS_PER_MINUTE,
+    ...options,
+  });
+  // The rate limit counts routes that are added after it has loaded.
+  await app.after();
+  revocationRoutes(app, deps);
+  return app;
+}
+
+/** Many relying parties may come from one address. */
+const REVOCATION_REQUESTS_PER_MINUTE = 6000;

@@ -54,6 +54,22 @@ export const IssuerSection = Type.Object(
         closed,
       ),
     ),
+    revocation: Type.Optional(
+      Type.Object(
+        {
+          listen: Type.String({
+            description: 'Plain HTTP with CRLs and OCSP alone: what is signed needs no TLS',
+          }),
+          url: Type.Optional(
+            Type.String({
+              pattern: '^http://[^\\s?#]+[^\\s?#/]$',
+              description: 'How relying parties reach it; stands in the certificates then',
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
     bans: Type.Optional(
       Type.Object({ interval: Type.Optional(Duration), confirm: Type.Optional(Duration) }, closed),
     ),
@@ -94,6 +110,12 @@ export interface SpireLifetimes {
   readonly agentSeconds: number;
 }
 
+export interface RevocationPlace {
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Without a slash at its end; absent: certificates do not say where their status can be asked. */
+  readonly url: string | undefined;
+}
+
 export interface IssuerConfig {
   readonly listen: { readonly host: string; readonly port: number };
   readonly url: string;
@@ -104,6 +126,8 @@ export interface IssuerConfig {
     /** Where CRLs are also written as files. */
     readonly directory: string | undefined;
   };
+  /** A plain HTTP listener for CRLs and OCSP alone. */
+  readonly revocation: RevocationPlace | undefined;
   readonly bans: {
     readonly intervalMs: number;
     /** How often a ban that was reached is applied again: SPIRE forgets. */
@@ -134,6 +158,10 @@ export function resolveIssuerConfig(section: IssuerSection): IssuerConfig {
     url: section.url,
     groups: new Map(groups),
     crl: { intervalMs, lifetimeMs, directory: section.crl?.directory ?? undefined },
+    revocation: section.revocation && {
+      listen: parseListen(section.revocation.listen),
+      url: section.revocation.url,
+    },
     bans: {
       intervalMs: parseDuration(section.bans?.interval ?? '1m'),
       confirmMs: parseDuration(section.bans?.confirm ?? '15s'),

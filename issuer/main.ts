@@ -6,18 +6,21 @@ import type { SpiffeAccess } from '../platform/http/spiffe-listener.ts';
 import { type Closable, Lifecycle } from '../platform/lifecycle.ts';
 import type { Logger } from '../platform/logging.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import { createIssuerApp } from './app.ts';
+import { createIssuerApp, createRevocationApp } from './app.ts';
 import { banReconciler } from './bans/reconciler.ts';
 import { type IssuerConfig, type IssuerSection, resolveIssuerConfig } from './config.ts';
 import { crlFiles } from './crl/file.ts';
 import { publishAll } from './crl/publisher.ts';
 import { type Loop, startLoop } from './loop.ts';
+import { ocspResponder } from './ocsp/responder.ts';
 import { issuerMetrics } from './routes/deps.ts';
+import type { RevocationDeps } from './routes/revocation.ts';
 import { type Authorities, openAuthorities } from './signer/authorities.ts';
 import { spireBanPlace } from './spire/ban-place.ts';
 import { openPlaces, type SpirePlace } from './spire/places.ts';
 import { type SuspectedClone, spireWatch } from './spire/watch.ts';
 import { banStore, followWishes } from './store/bans.ts';
+import { certificateStatusLookup } from './store/certificate-status.ts';
 import { challengeStore } from './store/challenges.ts';
 import { recordClone } from './store/clones.ts';
 import { crlStore } from './store/crls.ts';
@@ -61,6 +64,7 @@ export async function startIssuer(
     ...deps,
     pkiDirectory: join(deps.directory, 'pki'),
     groups: config.groups,
+    revocationUrl: config.revocation?.url,
     now: deps.clock(),
   });
   const parts = new Lifecycle(logger);
@@ -69,17 +73,23 @@ export async function startIssuer(
     const own = (name: string, part: Closable) => void parts.own(name, part);
     const spire = openPlaces(config.spire, { trustDomain, directory: deps.directory, logger, own });
     const crls = crlStore(database);
+    const ocsp = ocspResponder({
+      ...{ signers: authorities.signers.values(), lookup: certificateStatusLookup(database.db) },
+      ...{ lifetimeMs: config.crl.intervalMs, clock: deps.clock },
+    });
+    const counts = issuerMetrics(metrics, authorities);
     const app = await createIssuerApp(
       { tls: deps.tls, findNode: nodeByTls(database.db), logger },
       {
         ...{ config, trustDomain, nodesDomain, database, authorities, challenges, crls, randomBytes },
         ...{ spire, clock: deps.clock },
         issues: issueStore(database),
-        metrics: issuerMetrics(metrics, authorities),
+        ...{ ocsp, metrics: counts },
       },
       metrics,
     );
     parts.own('http', app);
+    await listenForRevocation(parts, logger, { config, authorities, crls, ocsp, metrics: counts });
     const crlLoop = parts.own('crl', startCrlLoop(deps, config, authorities));
     const banLoops = startBanLoops(deps, config, spire).map((loop) => parts.own('bans', loop));
     for (const loop of startWatchLoops(deps, spire)) parts.own('agents', loop);
@@ -99,6 +109,13 @@ export async function startIssuer(
     await parts.close();
     throw error;
   }
+}
+
+async function listenForRevocation(parts: Lifecycle, logger: Logger, deps: RevocationDeps): Promise<void> {
+  const { revocation } = deps.config;
+  if (!revocation) return;
+  const app = parts.own('revocation', await createRevocationApp({ logger }, deps));
+  logger.info({ url: await app.listenAt(revocation.listen) }, 'CRLs and OCSP are served');
 }
 
 function wakeAll(...loops: readonly Loop[]): void {

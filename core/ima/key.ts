@@ -1,10 +1,8 @@
 import { createPublicKey, hash, type KeyObject } from 'node:crypto';
 import { toHex } from '../bytes/encoding.ts';
 import type { Certificate } from '../x509/certificate.ts';
-import { DerReader } from '../x509/der.ts';
-import { readWholeBits } from '../x509/der-values.ts';
 import { weakSigningKey } from '../x509/signature.ts';
-import { spkiSha256 } from '../x509/spki.ts';
+import { keyBits, spkiSha256 } from '../x509/spki.ts';
 
 /** A public key that file signatures are checked with. Where it came from, and so what it may sign, is the policy's. */
 export interface ImaKey {
@@ -67,8 +65,6 @@ export class ImaKeyring {
 
 function keyIdentifier(publicKey: KeyObject): Uint8Array {
   const source = publicKey.type === 'private' ? createPublicKey(publicKey) : publicKey;
-  const outer = DerReader.over(source.export({ type: 'spki', format: 'der' }), 'SubjectPublicKeyInfo');
-  const reader = outer.sequence('spki');
-  reader.sequence('algorithm');
-  return new Uint8Array(hash('sha1', readWholeBits(reader, 'subjectPublicKey'), 'buffer'));
+  const spki = source.export({ type: 'spki', format: 'der' });
+  return new Uint8Array(hash('sha1', keyBits(spki), 'buffer'));
 }

@@ -45,13 +45,21 @@ export const derBits = (bytes: Uint8Array): Uint8Array => der(TAG.BIT_STRING, Ui
 
 /** Time (RFC 5280, 4.1.2.5), whole seconds. @throws {RangeError} for a fraction or a year outside 1950–9999 */
 export function derTime(time: Date): Uint8Array {
+  return time.getUTCFullYear() < FIRST_GENERALIZED_YEAR
+    ? der(TAG.UTC_TIME, Buffer.from(timeDigits(time).slice(2), 'latin1'))
+    : derGeneralizedTime(time);
+}
+
+/** The same where a structure has GeneralizedTime for every year, as in OCSP. */
+export function derGeneralizedTime(time: Date): Uint8Array {
+  return der(TAG.GENERALIZED_TIME, Buffer.from(timeDigits(time), 'latin1'));
+}
+
+function timeDigits(time: Date): string {
   const year = time.getUTCFullYear();
   if (!(year >= 1950 && year <= 9999)) throw new RangeError(`${time} is no time that a certificate can hold`);
   if (time.getUTCMilliseconds() !== 0) throw new RangeError('a time of whole seconds is expected');
-  const digits = `${time.toISOString().replace(/[-:T]|\.\d{3}Z/g, '')}Z`;
-  return year < FIRST_GENERALIZED_YEAR
-    ? der(TAG.UTC_TIME, Buffer.from(digits.slice(2), 'latin1'))
-    : der(TAG.GENERALIZED_TIME, Buffer.from(digits, 'latin1'));
+  return `${time.toISOString().replace(/[-:T]|\.\d{3}Z/g, '')}Z`;
 }
 
 function header(tag: number, length: number): Uint8Array {

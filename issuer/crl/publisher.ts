@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { equalBytes } from '../../core/bytes/encoding.ts';
-import type { CrlRequest, RevocationReason, Signer } from '../signer/signer.ts';
+import { type RevokedCertificate, revocationOf, wholeSecond } from '../domain/revocation.ts';
+import type { CrlRequest, Signer } from '../signer/signer.ts';
 
 export interface PublishedCrl {
   readonly number: bigint;
@@ -9,13 +10,6 @@ export interface PublishedCrl {
   /** SHA-256 of the entries, whatever the CRL's number and dates are. */
   readonly contentSha256: Uint8Array;
   readonly der: Uint8Array;
-}
-
-/** A row of the view certificate_status. */
-export interface RevokedCertificate {
-  readonly serial: Uint8Array;
-  readonly revokedAt: Date | null;
-  readonly reason: 'failed' | 'banned' | 'retired' | null;
 }
 
 /** What the next CRL is decided on, while nobody else can make one. */
@@ -43,13 +37,6 @@ export interface CrlSchedule {
   readonly intervalMs: number;
   readonly lifetimeMs: number;
 }
-
-/** CRLReason (RFC 5280, 5.3.1): a node that failed may have lost its key; a ban is a person's or a policy's decision. */
-const REASONS: Readonly<Record<NonNullable<RevokedCertificate['reason']>, RevocationReason>> = {
-  failed: 'keyCompromise',
-  banned: 'privilegeWithdrawn',
-  retired: 'cessationOfOperation',
-};
 
 /** A part of the interval: timers and clocks do not tick together, and a round must not pass for nothing. */
 const DUE = 0.9;
@@ -102,17 +89,8 @@ function requestOf({ previous, now, revoked }: CrlFacts, lifetimeMs: number): Cr
     number: (previous?.number ?? 0n) + 1n,
     thisUpdate,
     nextUpdate: new Date(thisUpdate.getTime() + lifetimeMs),
-    revoked: revoked.map(({ serial, revokedAt, reason }) => ({
-      serial,
-      revokedAt: wholeSecond(revokedAt ?? now),
-      reason: REASONS[reason ?? 'failed'],
-    })),
+    revoked: revoked.map((row) => ({ serial: row.serial, ...revocationOf(row, now) })),
   };
-}
-
-/** Times in a CRL have no fractions. */
-function wholeSecond(time: Date): Date {
-  return new Date(Math.floor(time.getTime() / 1000) * 1000);
 }
 
 function digestOf(revoked: readonly RevokedCertificate[]): Uint8Array {

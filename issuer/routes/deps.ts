@@ -4,6 +4,7 @@ import type { Metrics } from '../../platform/metrics.ts';
 import type { IssuerConfig } from '../config.ts';
 import type { CrlStore } from '../crl/publisher.ts';
 import type { IssueStore } from '../domain/ports.ts';
+import type { OcspAnswers, ocspResponder } from '../ocsp/responder.ts';
 import type { Authorities } from '../signer/authorities.ts';
 import type { SpirePlace } from '../spire/places.ts';
 import type { ChallengeStore } from '../store/challenges.ts';
@@ -18,6 +19,7 @@ export interface RoutesDeps {
   readonly issues: IssueStore;
   readonly challenges: ChallengeStore;
   readonly crls: CrlStore;
+  readonly ocsp: ReturnType<typeof ocspResponder>;
   readonly metrics: IssuerMetrics;
   readonly randomBytes: RandomBytes;
   readonly spire: readonly SpirePlace[];
@@ -29,6 +31,8 @@ export interface IssuerMetrics {
   issued(group: string, keyMode: string): void;
   /** By error code and rule. */
   refused(code: string, rule: string): void;
+  /** By what was said of a certificate, or why nothing was. */
+  ocsp(outcome: OcspAnswers['outcomes'][number]): void;
 }
 
 export function issuerMetrics(metrics: Metrics, { signers }: Authorities): IssuerMetrics {
@@ -44,7 +48,11 @@ export function issuerMetrics(metrics: Metrics, { signers }: Authorities): Issue
     'code',
     'rule',
   ]);
+  const ocsp = metrics.counter('issuer_ocsp_answers_total', 'What was said of certificates by OCSP', [
+    'outcome',
+  ]);
   return {
+    ocsp: (outcome) => ocsp.inc({ outcome }),
     issued: (group, keyMode) => issued.inc({ group, key_mode: keyMode }),
     refused: (code, rule) => refused.inc({ code, rule }),
   };

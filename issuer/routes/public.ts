@@ -1,18 +1,10 @@
 import { hash } from 'node:crypto';
 import Type from 'typebox';
-import { AssayError } from '../../core/errors.ts';
 import { GroupName, Instant } from '../../core/messages/common.ts';
 import type { Certificate } from '../../core/x509/certificate.ts';
 import { renderPem } from '../../core/x509/pem.ts';
 import type { App } from '../../platform/http/server.ts';
 import type { RoutesDeps } from './deps.ts';
-
-const CRL = 'application/pkix-crl';
-
-const AuthorityName = Type.String({
-  pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\\.full)?(\\.previous)?$',
-  description: 'Name of an issuing CA: its group, for most',
-});
 
 const AuthorityRecord = Type.Object(
   {
@@ -62,48 +54,8 @@ export function publicRoutes(app: App, deps: RoutesDeps): void {
       })),
     }),
   );
-  crlRoute(app, deps);
 }
 
 function pemOf(certificates: readonly Pick<Certificate, 'der'>[]): string {
   return certificates.map(({ der }) => renderPem('CERTIFICATE', der)).join('');
-}
-
-function crlRoute(app: App, { authorities, crls, config }: RoutesDeps): void {
-  app.get(
-    '/crl/:name.crl',
-    {
-      config: { access: ['public'], errors: ['not-found'] },
-      schema: {
-        operationId: 'getCrl',
-        summary: "An issuing CA's certificate revocation list (DER)",
-        description: "`etag` is the CRL's number; `if-none-match` with it answers 304.",
-        params: Type.Object({ name: AuthorityName }),
-        response: {
-          200: {
-            content: {
-              [CRL]: { schema: Type.Unsafe<Buffer>({ contentMediaType: CRL }) },
-            },
-          },
-          304: Type.Null(),
-        },
-      },
-    },
-    async ({ params: { name }, headers }, reply) => {
-      const signer = authorities.signers.get(name);
-      if (!signer) throw new AssayError('not-found', `there is no issuing CA ${name} that signs`);
-      const crl = await crls.current(signer.sha256);
-      if (!crl) throw new AssayError('unavailable', 'the first CRL is not made yet; try again');
-      const tag = `"${crl.number}"`;
-      reply
-        .header('etag', tag)
-        .header('last-modified', crl.thisUpdate.toUTCString())
-        .header(
-          'cache-control',
-          `public, max-age=${Math.floor(config.crl.intervalMs / 1000)}, must-revalidate`,
-        );
-      if (headers['if-none-match'] === tag) return reply.status(304).send(null);
-      return reply.type(CRL).send(Buffer.from(crl.der));
-    },
-  );
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { toHex } from '../../core/bytes/encoding.ts';
 import { AssayError } from '../../core/errors.ts';
 import { type Certificate, parseCertificate } from '../../core/x509/certificate.ts';
 import { checkPath } from '../../core/x509/path-rules.ts';
@@ -37,17 +38,21 @@ export interface Authorities {
   readonly issuing: readonly Authority[];
   /** Those that sign, by name: each has a CRL. */
   readonly signers: ReadonlyMap<string, Signer>;
+  /** One of them by its name, or by its key identifier in hex. */
+  signerNamed(name: string): Signer | undefined;
   /** @throws {AssayError} `conflict` for a group without an issuing CA */
   signerOf(group: string, tier: 'full' | null): Signer;
   /** DER of the root above a signer. */
   rootOf(signer: Signer): Uint8Array;
 }
 
-export interface AuthorityFiles extends NameSpaces {
+export interface AuthorityFiles extends Omit<NameSpaces, 'revocation'> {
   readonly pkiDirectory: string;
   /** Whether nodes of the full tier have a CA of their own, by group. */
   readonly groups: ReadonlyMap<string, { readonly fullTierCa: boolean }>;
   readonly passphrase?: string;
+  /** Without a slash at its end: where certificates say that their status can be asked. */
+  readonly revocationUrl?: string | undefined;
   readonly now: Date;
 }
 
@@ -66,10 +71,16 @@ export async function openAuthorities(files: AuthorityFiles): Promise<Authoritie
     if (fullTierCa) issuing.push(...(await openGenerations(files, roots, { group, tier: 'full' })));
   }
   const signers = new Map(issuing.flatMap(({ name, signer }) => (signer ? [[name, signer]] : [])));
+  const byKeyId = new Map(
+    issuing.flatMap(({ certificate: { subjectKeyId }, signer }) =>
+      signer && subjectKeyId ? [[toHex(subjectKeyId), signer] as const] : [],
+    ),
+  );
   return {
     roots,
     issuing,
     signers,
+    signerNamed: (name) => signers.get(name) ?? byKeyId.get(name),
     signerOf(group, tier) {
       const signer = (tier === 'full' ? signers.get(`${group}.full`) : undefined) ?? signers.get(group);
       if (signer) return signer;
@@ -123,11 +134,17 @@ async function openSigner(files: AuthorityFiles, base: string, certificate: Cert
   const { passphrase } = files;
   const key = await readKeyFile(`${base}.key`, passphrase === undefined ? {} : { passphrase });
   try {
-    return fileSigner(certificate, key, files);
+    return fileSigner(certificate, key, { ...files, revocation: revocationUrls(files, certificate) });
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     throw unfit(`${base}.key`, `it is not the key of ${base}.crt`, cause);
   }
+}
+
+/** By the CA's key, and not by its name, which another CA has after a rotation. */
+function revocationUrls({ revocationUrl }: AuthorityFiles, { subjectKeyId }: Certificate) {
+  if (revocationUrl === undefined || !subjectKeyId) return undefined;
+  return { crl: `${revocationUrl}/crl/${toHex(subjectKeyId)}.crl`, ocsp: `${revocationUrl}/ocsp` };
 }
 
 function checkIssuingCa(

@@ -3,7 +3,7 @@ import { toHex } from '../../core/bytes/encoding.ts';
 import type { Certificate } from '../../core/x509/certificate.ts';
 import { writeCrl } from '../../core/x509/crl.ts';
 import { signingCa } from '../../platform/pki/keys.ts';
-import { createNodeCaCertificate } from '../../platform/pki/node-ca.ts';
+import { createNodeCaCertificate, createOcspResponderCertificate } from '../../platform/pki/node-ca.ts';
 import { checkIssued, type NameSpaces } from './check-issued.ts';
 import type { Signer } from './signer.ts';
 
@@ -24,6 +24,9 @@ export function fileSigner(certificate: Certificate, key: KeyObject, names: Name
     async signCrl({ revoked, ...rest }) {
       const entries = revoked.map(({ serial, ...entry }) => ({ serialHex: toHex(serial), ...entry }));
       return writeCrl(certificate, key, { ...rest, revoked: entries });
+    },
+    async signResponder(request) {
+      return (await createOcspResponderCertificate({ ...request, issuingCa })).der;
     },
   };
 }

@@ -8,6 +8,14 @@ export interface NodeCaRequest {
   readonly notAfter: Date;
 }
 
+/** Of an OCSP responder's certificate (RFC 6960, 4.2.2.2). */
+export interface ResponderRequest {
+  /** DER of its key's SubjectPublicKeyInfo. */
+  readonly spki: Uint8Array;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
 export type RevocationReason = 'keyCompromise' | 'privilegeWithdrawn' | 'cessationOfOperation';
 
 export interface CrlRequest {
@@ -35,4 +43,6 @@ export interface Signer {
   signNodeCa(request: NodeCaRequest): Promise<Uint8Array>;
   /** DER of the CRL. */
   signCrl(request: CrlRequest): Promise<Uint8Array>;
+  /** DER of the certificate of one who answers for this CA. */
+  signResponder(request: ResponderRequest): Promise<Uint8Array>;
 }

@@ -1,7 +1,8 @@
 import { and, asc, eq, gte, sql } from 'drizzle-orm';
 import type { Database, Transaction } from '../../platform/database/index.ts';
 import { certificateStatus, crl } from '../../platform/database/schema.ts';
-import type { CrlStore, PublishedCrl, RevokedCertificate } from '../crl/publisher.ts';
+import type { CrlStore, PublishedCrl } from '../crl/publisher.ts';
+import type { RevokedCertificate } from '../domain/revocation.ts';
 
 const clock = sql<Date>`clock_timestamp()`.mapWith((value: unknown) => new Date(String(value)));
 

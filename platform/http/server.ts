@@ -29,6 +29,7 @@ import { closeStreamsOf } from './sse.ts';
 
 const BODY_LIMIT = 1024 * 1024;
 const MAX_HEADER_BYTES = 16 * 1024;
+const MAX_PARAMETER_CHARACTERS = 1024;
 const PUBLIC_REQUESTS_PER_MINUTE = 600;
 const MAX_CONNECTIONS = 20_000;
 const MAX_CONNECTIONS_PER_NETWORK = 2000;
@@ -107,6 +108,8 @@ export function createHttpServer(options: HttpServerOptions) {
     maxRequestsPerSocket: MAX_REQUESTS_PER_CONNECTION,
     forceCloseConnections: 'idle',
     genReqId: () => randomUUID(),
+    // An OCSP request in a URL; each route bounds its own parameters.
+    routerOptions: { maxParamLength: MAX_PARAMETER_CHARACTERS },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
   const perNetwork = options.connectionsPerNetwork ?? MAX_CONNECTIONS_PER_NETWORK;

@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
 import { type Certificate, parseCertificate } from '../../core/x509/certificate.ts';
-import { DerReader, explicitTag, TAG } from '../../core/x509/der.ts';
-import { readWholeBits } from '../../core/x509/der-values.ts';
+import { explicitTag } from '../../core/x509/der.ts';
 import { der, derBits, derOid, derSequence, derTime, derUnsigned } from '../../core/x509/der-writer.ts';
 import { verifySignature } from '../../core/x509/signature.ts';
+import { keyBits } from '../../core/x509/spki.ts';
 import { authorityKeyId, basicConstraints, keyUsage, subjectKeyId } from './extensions.ts';
 import { createKeyPair, type KeyPair, randomSerial, type SigningCa, type SignTbs, signWith } from './keys.ts';
 import { commonNameOnly } from './names.ts';
@@ -107,10 +107,7 @@ function derSignature(signature: Uint8Array): Uint8Array {
 
 /** Method 1 of RFC 7093, section 2: the first 160 bits of the SHA-256 of the key bits. */
 function keyIdOf(spki: Uint8Array): Uint8Array {
-  const reader = DerReader.over(spki, 'SubjectPublicKeyInfo').sequence('spki');
-  reader.element(TAG.SEQUENCE, 'algorithm');
-  const key = readWholeBits(reader, 'subjectPublicKey');
-  return new Uint8Array(hash('sha256', key, 'buffer').subarray(0, KEY_ID_BYTES));
+  return new Uint8Array(hash('sha256', keyBits(spki), 'buffer').subarray(0, KEY_ID_BYTES));
 }
 
 function checkSerial(serial: Uint8Array): Uint8Array {

@@ -9,8 +9,10 @@ import {
   GeneralSubtrees,
 } from '@peculiar/asn1-x509';
 import {
+  AuthorityInfoAccessExtension,
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
+  CRLDistributionPointsExtension,
   ExtendedKeyUsageExtension,
   Extension,
   type JsonGeneralNames,
@@ -18,18 +20,22 @@ import {
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
+  GeneralName as X509GeneralName,
 } from '@peculiar/x509';
 import { toHex } from '../../core/bytes/encoding.ts';
 import { EXTENSION } from '../../core/x509/certificate.ts';
-import { explicitTag } from '../../core/x509/der.ts';
+import { explicitTag, TAG } from '../../core/x509/der.ts';
 import { der, derSequence } from '../../core/x509/der-writer.ts';
 import type { KeyUsage, NameConstraints } from '../../core/x509/extensions.ts';
 import type { GeneralName } from '../../core/x509/general-name.ts';
+import { OCSP_EXTENSION } from '../../core/x509/ocsp-request.ts';
 import { distinguishedName, type NamePart } from './names.ts';
 
 export const USAGE = {
   SERVER_AUTH: '1.3.6.1.5.5.7.3.1',
   CLIENT_AUTH: '1.3.6.1.5.5.7.3.2',
+  /** RFC 6960, 4.2.2.2. */
+  OCSP_SIGNING: '1.3.6.1.5.5.7.3.9',
   /** RFC 9336. */
   DOCUMENT_SIGNING: '1.3.6.1.5.5.7.3.36',
 } as const;
@@ -90,6 +96,25 @@ export function nameConstraints({ permitted, excluded }: NameConstraints): Uint8
     ...(excluded.length > 0 && { excludedSubtrees: subtrees(excluded) }),
   });
   return rawOf(new Extension(EXTENSION.NAME_CONSTRAINTS, true, AsnConvert.serialize(value)));
+}
+
+/** Where the status of a certificate can be asked. */
+export interface RevocationUrls {
+  readonly crl: string;
+  readonly ocsp: string;
+}
+
+/** cRLDistributionPoints and authorityInfoAccess (RFC 5280, 4.2.1.13 and 4.2.2.1). */
+export function revocationPointers({ crl, ocsp }: RevocationUrls): readonly Uint8Array[] {
+  return [
+    rawOf(new CRLDistributionPointsExtension([crl])),
+    rawOf(new AuthorityInfoAccessExtension({ ocsp: new X509GeneralName('url', ocsp) })),
+  ];
+}
+
+/** Nobody needs to ask whether this certificate is revoked (RFC 6960, 4.2.2.2.1). */
+export function ocspNoCheck(): Uint8Array {
+  return rawOf(new Extension(OCSP_EXTENSION.NO_CHECK, false, der(TAG.NULL)));
 }
 
 export function subjectKeyId(keyId: Uint8Array): Uint8Array {

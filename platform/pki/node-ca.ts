@@ -1,7 +1,17 @@
 import type { Certificate } from '../../core/x509/certificate.ts';
 import { type NodeCaSubject, nodeCaProfile } from '../../core/x509/node-ca.ts';
 import { certify, createRoot, type KeyedCertificate, type Validity } from './certify.ts';
-import { basicConstraints, keyUsage, nameConstraints, subjectAltName } from './extensions.ts';
+import {
+  basicConstraints,
+  extKeyUsage,
+  keyUsage,
+  nameConstraints,
+  ocspNoCheck,
+  type RevocationUrls,
+  revocationPointers,
+  subjectAltName,
+  USAGE,
+} from './extensions.ts';
 import { createKeyPair, type SigningCa, type SignTbs, signWith } from './keys.ts';
 import { commonNameOnly } from './names.ts';
 
@@ -37,20 +47,41 @@ export async function createIssuingCa(options: IssuingCaOptions): Promise<KeyedC
   return { certificate, privateKey, sign: signWith(privateKey) };
 }
 
+export interface OcspResponderOptions extends Validity {
+  readonly issuingCa: SigningCa;
+  /** DER; a key on P-256. */
+  readonly spki: Uint8Array;
+}
+
+/**
+ * Of whoever answers for an issuing CA whether its certificates are revoked. It can do nothing else: it has no name that
+ * TLS or x509pop could use.
+ */
+export async function createOcspResponderCertificate(options: OcspResponderOptions): Promise<Certificate> {
+  const { issuingCa, spki, notBefore, notAfter } = options;
+  const subject = commonNameOnly('assay OCSP responder');
+  const extensions = [LEAF_CONSTRAINTS, LEAF_USAGE, extKeyUsage(USAGE.OCSP_SIGNING), ocspNoCheck()];
+  return certify({ subject, spki, notBefore, notAfter, extensions }, issuingCa);
+}
+
 export interface NodeCaOptions extends NodeCaSubject, Validity {
   readonly issuingCa: SigningCa;
   /** DER; a key on P-256. */
   readonly publicKeySpki: Uint8Array;
   /** Recorded before the certificate is made. */
   readonly serial: Uint8Array;
+  readonly revocation?: RevocationUrls | undefined;
 }
 
 /** The CA of one node (see nodeCaProfile). The subject is the registrar's node id; nothing comes from the request. */
 export async function createNodeCaCertificate(options: NodeCaOptions): Promise<Certificate> {
   const profile = nodeCaProfile(options);
-  const { publicKeySpki: spki, serial, notBefore, notAfter, issuingCa } = options;
+  const { publicKeySpki: spki, serial, notBefore, notAfter, issuingCa, revocation } = options;
   const subject = commonNameOnly(profile.commonName);
-  const extensions = [NODE_CA_CONSTRAINTS, NODE_CA_USAGE, nameConstraints(profile.nameConstraints)];
+  const extensions = [
+    ...[NODE_CA_CONSTRAINTS, NODE_CA_USAGE, nameConstraints(profile.nameConstraints)],
+    ...(revocation ? revocationPointers(revocation) : []),
+  ];
   return certify({ subject, spki, serial, notBefore, notAfter, extensions }, issuingCa);
 }
 

@@ -3,6 +3,7 @@ import { parseDsse, renderDsse } from '../../../core/dsse.ts';
 import { parseEvidence, renderEvidenceHeader } from '../../../core/messages/evidence.ts';
 import { parseCertificate } from '../../../core/x509/certificate.ts';
 import { parseCrl } from '../../../core/x509/crl.ts';
+import { parseOcspRequest } from '../../../core/x509/ocsp-request.ts';
 import { parsePemBundle } from '../../../core/x509/pem.ts';
 import { openBundle, sealBundle } from '../../../policies/bundle/format.ts';
 import { realBundle } from '../../unit/policies/bundle/real.ts';
@@ -31,6 +32,7 @@ function bundle(): Uint8Array {
 export const MESSAGE_TARGETS = [
   target('certificate', certificates, (bytes) => parseCertificate(bytes)),
   target('certificate-lenient', certificates, (bytes) => parseCertificate(bytes, { mode: 'lenient' })),
+  target('ocsp-request', () => [vectorFile('x509/ocsp-request.der')], parseOcspRequest),
   target('crl', () => [vectorFile('x509/crl.der')], parseCrl),
   target('pem', () => [vectorFile('evidence/ca/root.pem')], parsePemBundle, { words: PEM_WORDS }),
   target('evidence', () => [renderEvidenceHeader(HEADER)], parseEvidence),

@@ -116,6 +116,10 @@ export function fakeSigner(name: string): Signer & { readonly signed: unknown[] 
       signed.push(request);
       return Buffer.from(`crl ${request.number}`);
     },
+    async signResponder(request) {
+      signed.push(request);
+      return Buffer.from('responder');
+    },
   };
 }
 
@@ -131,6 +135,7 @@ export function issuerOn(database: Database, signer: Signer = fakeSigner('web'))
       roots: [],
       issuing: [],
       signers: new Map([...groups.keys()].map((name) => [name, signer])),
+      signerNamed: () => signer,
       signerOf: () => signer,
       rootOf: () => Buffer.from('root'),
     },

@@ -64,6 +64,20 @@ for (const [name, change, problem] of departures) {
   });
 }
 
+test('issue.profile: a certificate says where its status can be asked if that is configured, and nowhere else', async () => {
+  const revocation = { crl: 'http://r.example.org/crl/ab.crl', ocsp: 'http://r.example.org/ocsp' };
+  const pointing = fileSigner(issuingCa.certificate, issuingCa.privateKey, { ...names, revocation });
+  const made = parseCertificate(await pointing.signNodeCa(request));
+  expect(made.crlDistributionPoints).toEqual([revocation.crl]);
+  expect(made.authorityInfoAccess?.ocsp).toEqual([revocation.ocsp]);
+  const details = [{ rule: 'issue.profile', message: expect.stringContaining('other places') }];
+  expect(() => check(made)).toThrow(expect.objectContaining({ details }));
+  const other = { ...names, revocation: { ...revocation, ocsp: 'http://evil.example/ocsp' } };
+  expect(() => checkIssued(made, issuingCa.certificate, request, other)).toThrow(
+    expect.objectContaining({ details }),
+  );
+});
+
 test('a certificate that outlives its issuing CA does not leave', async () => {
   const late = { ...request, notAfter: day(101) };
   await expect(signer().signNodeCa(late)).rejects.toMatchObject({
