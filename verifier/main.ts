@@ -9,6 +9,7 @@ import type { SpiffeAccess } from '../platform/http/spiffe-listener.ts';
 import { shardLeases } from '../platform/leases.ts';
 import { Lifecycle } from '../platform/lifecycle.ts';
 import type { Logger } from '../platform/logging.ts';
+import { startLoop } from '../platform/loop.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { JobQueue } from '../platform/queue/index.ts';
 import type { ResultSigner } from '../platform/results/signer.ts';
@@ -24,7 +25,6 @@ import { enqueueNotice, enqueueUntold, workNotices } from './notify-job.ts';
 import { PollingEngine } from './polling/engine.ts';
 import { logKeeper } from './polling/log-keeper.ts';
 import { type PolicyBook, policyBook } from './polling/policy-book.ts';
-import { repeat } from './repeat.ts';
 import { keepBootLog, touchBootLog } from './store/boot-logs.ts';
 import { fillJudges, POLICY_CHANNEL } from './store/policies.ts';
 import { assayPull } from './transport/assay-pull.ts';
@@ -166,8 +166,10 @@ function maintain(
   const untold = () => enqueueUntold(queue, database);
   const sweep = (signal: AbortSignal) =>
     sweepHistory({ database, retention, signal, onRemoved: metrics.removed });
-  parts.own('notices', repeat({ name: 'untold agents', run: untold, intervalMs: UNTOLD_MS, logger }));
-  parts.own('history', repeat({ name: 'old verdicts', run: sweep, intervalMs: SWEEP_MS, logger }));
+  const own = (name: string, intervalMs: number, run: (signal: AbortSignal) => Promise<void>) =>
+    parts.own(name, startLoop({ name, run: onceIn(run), intervalMs, debounceMs: 0, logger }));
+  own('untold agents', UNTOLD_MS, untold);
+  own('old verdicts', SWEEP_MS, sweep);
 }
 
 /** Those of before the start, and those whose notice was lost, are found by the timer. */
@@ -176,12 +178,17 @@ async function followClones(
   { database, logger }: VerifierDependencies,
   notify: (nodeId: string, epoch: number) => Promise<void>,
 ): Promise<void> {
-  const run = () => banClones(database, (nodeId, epoch) => void notify(nodeId, epoch));
-  const onNotice = () =>
-    void run().catch((error: unknown) => logger.warn({ err: error }, 'a clone could not be banned yet'));
-  parts.own('clone notices', await database.listen(CLONE_CHANNEL, onNotice));
-  parts.own('clones', repeat({ name: 'clones', run, intervalMs: UNTOLD_MS, logger }));
+  const run = onceIn(() => banClones(database, (nodeId, epoch) => void notify(nodeId, epoch)));
+  const loop = startLoop({ name: 'clones', run, intervalMs: UNTOLD_MS, debounceMs: 0, logger });
+  parts.own('clones', loop);
+  parts.own('clone notices', await database.listen(CLONE_CHANNEL, () => loop.wake()));
 }
+
+/** For a loop that has no other time than its interval. */
+const onceIn = (run: (signal: AbortSignal) => Promise<void>) => async (signal: AbortSignal) => {
+  await run(signal);
+  return undefined;
+};
 
 /** What others change comes as notices; an empty one means that some may be lost. */
 async function listen(

@@ -1,5 +1,5 @@
-import { backoff, pause } from '../platform/backoff.ts';
-import type { Logger } from '../platform/logging.ts';
+import { backoff, pause } from './backoff.ts';
+import type { Logger } from './logging.ts';
 
 export interface LoopOptions {
   /** What the loop does, for the log. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { type LoopOptions, startLoop } from '../../../issuer/loop.ts';
 import { createLogger } from '../../../platform/logging.ts';
+import { type LoopOptions, startLoop } from '../../../platform/loop.ts';
 
 const logger = createLogger({ level: 'silent', name: 'test' });
 const options = { name: 'test', intervalMs: 60_000, debounceMs: 30, logger };
