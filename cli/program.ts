@@ -19,6 +19,7 @@ import { serveCommand } from './commands/serve.ts';
 import { spireCommands } from './commands/spire.ts';
 import { trustCommands } from './commands/trust.ts';
 import { watchCommands } from './commands/watch.ts';
+import { webhookCommands } from './commands/webhook.ts';
 import type { CommandContext } from './context.ts';
 import { EXIT, EXIT_CODE_HELP, exitCodeOf } from './exit-codes.ts';
 import { shown } from './output/table.ts';
@@ -86,6 +87,7 @@ function build(ports: ProgramPorts): { command: Command; close: () => Promise<vo
   resultCommands(command, context);
   bundleCommands(command, context);
   watchCommands(command, context);
+  webhookCommands(command, context);
   tab(command, { completionCommandName: 'completion' });
   for (const sub of command.commands) sub.exitOverride();
   return { command, close: async () => (await api?.catch(() => undefined))?.close() };

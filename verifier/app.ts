@@ -13,6 +13,7 @@ import { historyRoutes } from './routes/history.ts';
 import { policyRoutes } from './routes/policies.ts';
 import { resultRoutes } from './routes/result.ts';
 import { trustRoutes } from './routes/trust.ts';
+import { webhookRoutes } from './routes/webhooks.ts';
 
 export type VerifierAppOptions = Pick<HttpServerOptions, 'tls' | 'logger' | 'publicRequestsPerMinute'>;
 
@@ -32,6 +33,7 @@ export async function createVerifierApp(options: VerifierAppOptions, deps: Route
     resultRoutes,
     bundleRoutes,
     eventRoutes,
+    webhookRoutes,
   ]) {
     add(app, deps);
   }

@@ -5,6 +5,7 @@ import { AssayError } from '../core/errors.ts';
 import { parseListen } from '../platform/config.ts';
 import type { PolicySigners } from '../policies/language/signed.ts';
 import type { HistoryRetention } from './history-sweep.ts';
+import { WebhookSection } from './webhooks/config.ts';
 
 const Duration = (standard: string, description: string) =>
   Type.Optional(Type.String({ pattern: DURATION_PATTERN, default: standard, description }));
@@ -45,6 +46,7 @@ export const VerifierSection = Type.Object(
         },
       ),
     ),
+    webhooks: Type.Optional(Type.Array(WebhookSection, { maxItems: 100 })),
     'keep-evidence-every': Count(1, 0, "Of a node's passes the n-th has its evidence kept; 0: none"),
   },
   { additionalProperties: false },

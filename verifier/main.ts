@@ -30,9 +30,13 @@ import { fillJudges, POLICY_CHANNEL } from './store/policies.ts';
 import { assayPull } from './transport/assay-pull.ts';
 import { evidenceSource } from './transport/evidence-source.ts';
 import { keylimePull } from './transport/keylime-pull.ts';
+import { openWebhooks } from './webhooks/config.ts';
+import { startWebhooks } from './webhooks/webhooks.ts';
 
 export interface VerifierDependencies {
   readonly config: VerifierSection;
+  /** What paths of the configuration are relative to; default: where the process runs. */
+  readonly directory?: string;
   /** Migrated. Its owner closes it. */
   readonly database: Database;
   /** Its owner closes it. */
@@ -80,11 +84,16 @@ export async function startVerifier(deps: VerifierDependencies): Promise<Verifie
     const metrics = verifierMetrics(deps.metrics);
     const engine = createEngine(deps, config, { policies, pool, notify, metrics });
     const events = parts.own('events', await openEventFeed(database, logger));
+    const webhooks = await startWebhooks(
+      await openWebhooks(deps.config.webhooks ?? [], deps.directory ?? '.'),
+      { database, logger, onOutcome: metrics.webhook },
+    );
+    parts.own('webhooks', webhooks);
     const attestTimeoutMs = config.timeoutMs + ATTEST_SLACK_MS;
     const app = await createVerifierApp(
       { tls: deps.tls, logger },
       {
-        ...{ database, events, notify, attestTimeoutMs, logger, url: config.url },
+        ...{ database, events, webhooks, notify, attestTimeoutMs, logger, url: config.url },
         policySigners: config.policySigners,
         resultSigner: deps.resultSigner,
       },

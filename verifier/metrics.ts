@@ -4,6 +4,7 @@ import type { PollingEngine } from './polling/engine.ts';
 export interface VerifierMetrics {
   verdict(outcome: 'pass' | 'fail' | 'inconclusive'): void;
   batch(rows: number): void;
+  webhook(name: string, outcome: 'delivered' | 'failed'): void;
   /** Old verdicts that were deleted. */
   removed(outcome: 'pass' | 'fail' | 'inconclusive', rows: number): void;
   /** Reads the engine's numbers whenever metrics are asked for. */
@@ -16,6 +17,10 @@ export function verifierMetrics(metrics: Metrics): VerifierMetrics {
   const verdicts = metrics.counter('verifier_verdicts_total', 'Verdicts by outcome', ['outcome']);
   const batches = metrics.histogram('verifier_batch_rows', 'Results written together', BATCH_BUCKETS);
   const removals = metrics.counter('verifier_history_removed_total', 'Old verdicts deleted', ['outcome']);
+  const webhooks = metrics.counter('verifier_webhook_attempts_total', 'Messages to webhooks', [
+    'webhook',
+    'outcome',
+  ]);
   const gauges = {
     nodes: metrics.gauge('verifier_nodes', 'Nodes that this process attests'),
     shards: metrics.gauge('verifier_shards', 'Shards that this process holds'),
@@ -25,6 +30,7 @@ export function verifierMetrics(metrics: Metrics): VerifierMetrics {
   };
   return {
     verdict: (outcome) => verdicts.inc({ outcome }),
+    webhook: (webhook, outcome) => webhooks.inc({ webhook, outcome }),
     batch: (rows) => batches.observe(rows),
     removed: (outcome, rows) => removals.inc({ outcome }, rows),
     watch(engine) {

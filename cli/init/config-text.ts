@@ -62,6 +62,8 @@ verifier:
   history:
     fails: 365d
     passes: 90d
+  # Where changes of trust are sent, signed by the Standard Webhooks convention.
+  # webhooks: [{ name: siem, url: 'https://siem.example.org/assay', secret-files: [siem.secret], events: [failed, banned] }]
 
 issuer:
   ${at('issuer')}

@@ -116,7 +116,7 @@ const START: Readonly<Record<Served, Start>> = {
   async verifier({ config, directory, database, queue, logger, metrics, spiffe }) {
     const tls = await readTls(directory, 'verifier');
     return startVerifier({
-      ...{ config: config.verifier, database, queue, logger, metrics, tls, randomBytes },
+      ...{ config: config.verifier, directory, database, queue, logger, metrics, tls, randomBytes },
       resultSigner: await readResultSigner(directory),
       ...spiffe('verifier'),
     });

@@ -21,6 +21,8 @@ export const base64 = (maxBytes: number, description = '') =>
 
 export const Sha256Hex = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
+export const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+
 export const Instant = Type.String({ description: 'RFC 3339, UTC' });
 
 export const Finding = Type.Object(

@@ -1,8 +1,6 @@
 import Type, { type Static } from 'typebox';
-import { Alias, Finding, Instant, NodeId, NodeState, Outcome, Sha256Hex } from './common.ts';
+import { Alias, Finding, Instant, NodeId, NodeState, Nullable, Outcome, Sha256Hex } from './common.ts';
 import { Tier } from './result.ts';
-
-const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
 /** A row of `assay node list`: registrar's GET /v1/nodes. */
 export const NodeSummary = Type.Object(

@@ -289,6 +289,18 @@ export const spireClone = pgTable(
   (table) => [primaryKey({ columns: [table.nodeId, table.place] })],
 );
 
+export const webhook = pgTable('webhook', {
+  name: text('name').primaryKey(),
+  seq: bigint('seq', { mode: 'number' }).notNull(),
+  deliveredAt: instant('delivered_at'),
+  failures: integer('failures').notNull().default(0),
+  lastError: text('last_error'),
+  nextAt: instant('next_at').notNull().defaultNow(),
+  goneAt: instant('gone_at'),
+  owner: uuid('owner'),
+  leasedUntil: instant('leased_until'),
+});
+
 export const auditLog = pgTable('audit_log', {
   seq: bigint('seq', { mode: 'number' }).primaryKey(),
   at: instant('at').notNull(),
