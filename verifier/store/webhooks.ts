@@ -9,11 +9,6 @@ export interface EventFilter {
   readonly groups: ReadonlySet<string> | undefined;
 }
 
-export interface WebhookEvent {
-  readonly seq: number;
-  readonly message: WebhookMessage;
-}
-
 /** A new one begins with what happens from now on. */
 export async function addWebhooks(db: Queries, names: readonly string[]): Promise<void> {
   for (const name of names) {
