@@ -36,8 +36,9 @@ export function webhookRoutes(app: App, { webhooks, database }: RoutesDeps): voi
       },
     },
     async ({ params: { name }, principal }) => {
+      const answer = await webhooks.test(name);
       await audit('webhook.test', name, principal);
-      return webhooks.test(name);
+      return answer;
     },
   );
   app.post(
