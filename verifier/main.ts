@@ -157,6 +157,7 @@ function createEngine(
     },
     onVerdict: metrics.verdict,
     onBatch: metrics.batch,
+    onRejudged: metrics.rejudged,
     ...(appraise ? { appraise } : {}),
   });
   metrics.watch(engine);

@@ -4,6 +4,8 @@ import type { PollingEngine } from './polling/engine.ts';
 export interface VerifierMetrics {
   verdict(outcome: 'pass' | 'fail' | 'inconclusive'): void;
   batch(rows: number): void;
+  /** Nodes that were judged by kept evidence, after a change of policy. */
+  rejudged(outcome: 'fail' | 'pass' | 'ask'): void;
   webhook(name: string, outcome: 'delivered' | 'failed'): void;
   /** Old verdicts that were deleted. */
   removed(outcome: 'pass' | 'fail' | 'inconclusive', rows: number): void;
@@ -17,6 +19,11 @@ export function verifierMetrics(metrics: Metrics): VerifierMetrics {
   const verdicts = metrics.counter('verifier_verdicts_total', 'Verdicts by outcome', ['outcome']);
   const batches = metrics.histogram('verifier_batch_rows', 'Results written together', BATCH_BUCKETS);
   const removals = metrics.counter('verifier_history_removed_total', 'Old verdicts deleted', ['outcome']);
+  const rejudged = metrics.counter(
+    'verifier_rejudged_total',
+    'Nodes judged by kept evidence after a change of policy',
+    ['outcome'],
+  );
   const webhooks = metrics.counter('verifier_webhook_attempts_total', 'Messages to webhooks', [
     'webhook',
     'outcome',
@@ -30,6 +37,7 @@ export function verifierMetrics(metrics: Metrics): VerifierMetrics {
   };
   return {
     verdict: (outcome) => verdicts.inc({ outcome }),
+    rejudged: (outcome) => rejudged.inc({ outcome }),
     webhook: (webhook, outcome) => webhooks.inc({ webhook, outcome }),
     batch: (rows) => batches.observe(rows),
     removed: (outcome, rows) => removals.inc({ outcome }, rows),

@@ -13,9 +13,14 @@ import { sentLog } from '../boot/evaluate.ts';
 import { DigestSet } from '../digests/digest-set.ts';
 import { readSentList } from '../rules/ima-list.ts';
 
+/** The parts of a bundle that a verdict rests on. */
+export type BundledEvidence = Pick<EvidenceBundle, 'asked' | 'quote' | 'logs'> & {
+  readonly node: Pick<EvidenceBundle['node'], 'akPublic'>;
+};
+
 /** The evidence in a bundle; `findings` say why there is none. @throws {ParseError} for bytes that are none */
 export function evidenceIn(
-  bundle: EvidenceBundle,
+  bundle: BundledEvidence,
 ): { readonly kept: KeptEvidence } | { readonly findings: readonly Finding[] } {
   const { asked, node, quote, logs } = bundle;
   if ('raw' in quote) return { findings: [refusalOf(quote.raw)] };

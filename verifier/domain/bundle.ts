@@ -6,6 +6,7 @@ import type { Finding } from '../../core/finding.ts';
 import type { EvidenceBundle } from '../../core/messages/bundle.ts';
 import { parsePcrBlob } from '../../core/messages/keylime/pcr-blob.ts';
 import { parseQuoteString } from '../../core/messages/keylime/quote-string.ts';
+import type { BundledEvidence } from '../../policies/bundle/contents.ts';
 import type { DigestSet } from '../../policies/digests/digest-set.ts';
 
 const Bank = Type.Enum(['sha256', 'sha384', 'sha512']);
@@ -80,8 +81,9 @@ export function readStored(evidence: unknown): StoredForBundle {
 
 /** Puts together what a verdict rests on. */
 export function makeBundle(source: BundleSource, verifier: EvidenceBundle['verifier']): EvidenceBundle {
-  const { node, at, evidence, firmware, userspace, document } = source;
-  const { nonce, bank, pcrs, channel, binding, ima, policy, history } = evidence;
+  const { node, at, evidence, document } = source;
+  const { policy, history } = evidence;
+  const { asked, quote, logs } = bundledEvidence(source);
   return {
     format: 'assay-evidence/1',
     verifier,
@@ -93,6 +95,25 @@ export function makeBundle(source: BundleSource, verifier: EvidenceBundle['verif
       ekCertificate: node.ekCertificate && toBase64(node.ekCertificate),
       ekChain: node.ekPath.slice(1).map(toBase64),
     },
+    ...{ asked, quote, logs },
+    history: { ...history },
+    policy: { ...policy, document },
+    sets: source.sets.map((set) =>
+      'bytes' in set ? { id: set.id, bytes: toBase64(set.bytes) } : { id: set.id },
+    ),
+    verdict: { outcome: source.outcome, reasons: source.reasons.map((reason) => ({ ...reason })) },
+  };
+}
+
+/** The parts that a verdict rests on, without who vouches for them. */
+export function bundledEvidence({
+  evidence,
+  firmware,
+  userspace,
+}: Pick<BundleSource, 'evidence' | 'firmware' | 'userspace'>): BundledEvidence {
+  const { nonce, bank, pcrs, channel, binding, ima, akPublic } = evidence;
+  return {
+    node: { akPublic },
     asked: {
       ...{ nonce: toBase64(Buffer.from(nonce)), bank, pcrs },
       channel: channel !== null && binding !== null ? { binding, value: channel } : null,
@@ -103,12 +124,6 @@ export function makeBundle(source: BundleSource, verifier: EvidenceBundle['verif
       ...(userspace ? { userspace: toBase64(userspace) } : {}),
       ...(ima ? { ima: listPart(ima) } : {}),
     },
-    history: { ...history },
-    policy: { ...policy, document },
-    sets: source.sets.map((set) =>
-      'bytes' in set ? { id: set.id, bytes: toBase64(set.bytes) } : { id: set.id },
-    ),
-    verdict: { outcome: source.outcome, reasons: source.reasons.map((reason) => ({ ...reason })) },
   };
 }
 

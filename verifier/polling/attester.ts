@@ -55,7 +55,12 @@ async function askTwice(poll: Poller, node: PolledNode): Promise<Judgement> {
   return broken && node.warm && !node.gone ? poll(node) : first;
 }
 
-async function failed(options: AttesterOptions, node: PolledNode, failure: Failure): Promise<number> {
+/** Ends trust, and answers when the node is due again. */
+export async function failed(
+  options: Omit<AttesterOptions, 'poll' | 'probation' | 'onVerdict'>,
+  node: PolledNode,
+  failure: Failure,
+): Promise<number> {
   const { results, recordFail, onTrustEnded, onStale, logger } = options;
   // A pass that was not written yet must not follow the fail.
   results.discard(failure.record.id);
@@ -81,7 +86,11 @@ async function failed(options: AttesterOptions, node: PolledNode, failure: Failu
   return delayAfter(options, node, failure);
 }
 
-function delayAfter({ policies, random }: AttesterOptions, node: PolledNode, judgement: Judgement): number {
+function delayAfter(
+  { policies, random }: Pick<AttesterOptions, 'policies' | 'random'>,
+  node: PolledNode,
+  judgement: Judgement,
+): number {
   const intervalMs = (policies.policyFor(node.record)?.policy.freshness ?? UNASSIGNED).intervalMs;
   node.failures = judgement.kind === 'undecided' && judgement.policy ? node.failures + 1 : 0;
   return node.failures > 0 ? retryDelay(node.failures, intervalMs, random) : nextDelay(intervalMs, random);

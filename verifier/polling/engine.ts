@@ -8,11 +8,13 @@ import { Scheduler } from '../scheduler/scheduler.ts';
 import { ShardKeeper } from '../scheduler/shard-keeper.ts';
 import { firstDelay, type Random, UNASSIGNED } from '../scheduler/timing.ts';
 import { recoverNode } from '../store/bans.ts';
+import { readBootLog } from '../store/boot-logs.ts';
 import { recordFail } from '../store/fails.ts';
+import { readKeptEvidence } from '../store/kept-evidence.ts';
 import { clearPreviousContact, type LoadedNode, loadNodes, loadShards } from '../store/nodes.ts';
 import { writeResults } from '../store/results.ts';
 import type { EvidenceSource } from '../transport/evidence-source.ts';
-import { type AttesterOptions, attester } from './attester.ts';
+import { type AttesterOptions, attester, failed } from './attester.ts';
 import { cloneProbe } from './clone-probe.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import { NodeRegistry, refreshNode } from './node-registry.ts';
@@ -20,6 +22,7 @@ import type { PolicyBook } from './policy-book.ts';
 import type { PolledNode } from './polled-node.ts';
 import { type PollerOptions, poller } from './poller.ts';
 import { probation, type Recovered } from './probation.ts';
+import { Rejudger, type RejudgerOptions } from './rejudge.ts';
 import { Reloader } from './reloader.ts';
 import { ResultWriter } from './result-writer.ts';
 
@@ -39,12 +42,16 @@ export interface EngineOptions {
   readonly onTrustEnded: AttesterOptions['onTrustEnded'];
   readonly onVerdict: AttesterOptions['onVerdict'];
   readonly onBatch: (rows: number) => void;
+  readonly onRejudged: RejudgerOptions['onOutcome'];
   readonly logger: Logger;
   readonly appraise?: PollerOptions['appraise'];
 }
 
 /** After a change of policy: a small fleet is judged at once, a large one in as long as it takes. */
 const MS_FOR_EACH_NODE = 2;
+
+/** Boot logs that are remembered while many nodes are judged: a fleet has few kinds of machines. */
+const LOGS_REMEMBERED = 8;
 
 /** Attests the nodes of the shards that this process holds. */
 export class PollingEngine {
@@ -54,6 +61,7 @@ export class PollingEngine {
   readonly #scheduler: Scheduler<PolledNode>;
   readonly #results: ResultWriter;
   readonly #reloader: Reloader;
+  readonly #rejudger: Rejudger;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -66,6 +74,7 @@ export class PollingEngine {
       onSure: (sure) => (sure ? this.#scheduler.resume() : this.#scheduler.pause()),
     });
     this.#results = this.#createWriter();
+    this.#rejudger = this.#createRejudger();
     this.#scheduler = new Scheduler({
       ...{ now, logger, concurrency: config.concurrency, coldConcurrency: config.coldConcurrency },
       setTimer: (wake, ms) => {
@@ -95,6 +104,7 @@ export class PollingEngine {
 
   async close(): Promise<void> {
     await this.#scheduler.close();
+    await this.#rejudger.close();
     await this.#results.close();
     await this.#reloader.close();
     await this.#keeper.close();
@@ -122,9 +132,10 @@ export class PollingEngine {
     this.#scheduler.schedule(node, 0);
   }
 
-  /** Nodes may have another policy: all are asked soon, but not all at once. */
+  /** Nodes may have another policy: all are judged by what is kept of them, and asked soon, but not all at once. */
   policiesChanged(): void {
     const { random } = this.#options;
+    this.#rejudger.add(this.#nodes.all());
     for (const node of this.#nodes.all()) {
       const spread = Math.min(this.#intervalOf(node), this.#nodes.size * MS_FOR_EACH_NODE);
       this.#scheduler.schedule(node, spread * random());
@@ -142,7 +153,7 @@ export class PollingEngine {
   }
 
   #createAttester() {
-    const { database, leases, policies, source, now, randomBytes, logger } = this.#options;
+    const { database, policies, source, now, randomBytes, logger } = this.#options;
     const probe = { source, randomBytes, now };
     const poll = poller({
       ...this.#options,
@@ -153,8 +164,26 @@ export class PollingEngine {
     const recover = (recovered: Recovered) => database.transaction((tx) => recoverNode(tx, recovered));
     return attester({
       ...this.#options,
+      ...this.#ending(),
       poll,
       probation: probation({ ...this.#options, poll, recover }),
+    });
+  }
+
+  #createRejudger(): Rejudger {
+    const { database, policies, now, onRejudged, logger } = this.#options;
+    const readLog = recentLogs((sha256) => readBootLog(database.db, sha256));
+    return new Rejudger({
+      ...{ policies, now, logger, onOutcome: onRejudged },
+      load: (nodeId) => readKeptEvidence(database.db, nodeId, readLog),
+      fail: (node, failure) => failed({ ...this.#options, ...this.#ending() }, node, failure),
+    });
+  }
+
+  /** How trust ends, whatever ended it. */
+  #ending(): Pick<AttesterOptions, 'results' | 'recordFail' | 'onTrustEnded' | 'onStale'> {
+    const { database, leases, now } = this.#options;
+    return {
       results: this.#results,
       recordFail: async (failure) => {
         const lease = this.#keeper.leaseOf(failure.record.shard);
@@ -169,12 +198,14 @@ export class PollingEngine {
         this.#options.onTrustEnded(node, failure, end);
       },
       onStale: (id) => this.nodeChanged(id),
-    });
+    };
   }
 
   async #gain(shards: readonly number[]): Promise<void> {
     const loaded = await loadShards(this.#options.database, shards, this.#options.now);
     for (const one of loaded) this.#add(one);
+    // A policy may have changed while nobody held them.
+    this.#rejudger.add(shards.flatMap((shard) => this.#nodes.inShard(shard)));
   }
 
   #lose(shards: readonly number[]): void {
@@ -223,4 +254,18 @@ export class PollingEngine {
     this.#results.discard(node.record.id);
     this.#options.source.forget(node.record.id);
   }
+}
+
+type ReadLog = (sha256: string) => Promise<Uint8Array | undefined>;
+
+function recentLogs(read: ReadLog): ReadLog {
+  const known = new Map<string, Uint8Array>();
+  return async (sha256) => {
+    const found = known.get(sha256) ?? (await read(sha256));
+    known.delete(sha256);
+    if (found) known.set(sha256, found);
+    const [oldest] = known.keys();
+    if (known.size > LOGS_REMEMBERED && oldest !== undefined) known.delete(oldest);
+    return found;
+  };
 }

@@ -96,7 +96,17 @@ describe('a log that is known', () => {
     await lab.attest(id);
     await assign('boot', bootPolicy('ima_policy=*'));
     await until('it is banned', async () => (await lab.trust(id)).state === 'banned');
-    expect((await lab.trust(id)).rules).toEqual(['boot.command-line', 'boot.command-line']);
+    const rules = (await lab.trust(id)).rules.filter((rule) => rule !== 'evidence.kept');
+    expect(rules).toEqual(['boot.command-line', 'boot.command-line']);
+  });
+
+  test('evidence.kept: another policy fails a node that is away by the log that is kept', async () => {
+    const { agent, id } = await scene('assay', 'sb-clean-1');
+    expect((await lab.attest(id))?.outcome).toBe('pass');
+    await agent.close();
+    await assign('boot', bootPolicy('ima_policy=*'));
+    await until('it is banned', async () => (await lab.trust(id)).state === 'banned');
+    expect((await lab.trust(id)).rules).toEqual(['boot.command-line', 'boot.command-line', 'evidence.kept']);
   });
 
   test('api.limits: a node that sends another log each time fills nothing', async () => {

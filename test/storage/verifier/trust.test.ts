@@ -33,11 +33,9 @@ describe('a rule of the policy that fails', () => {
     await until('the ban', async () => (await lab.trust(id)).standing === 'banned');
     await until('the notice', () => agent.notices.length === 1);
     const { msg } = JSON.parse(agent.notices[0] ?? '');
-    expect(JSON.parse(msg)).toMatchObject({
-      type: 'revocation',
-      node_id: id,
-      reasons: [{ rule: 'pcr.value', pcr: 1 }],
-    });
+    const notice = JSON.parse(msg);
+    expect(notice).toMatchObject({ type: 'revocation', node_id: id });
+    expect(notice.reasons[0]).toMatchObject({ rule: 'pcr.value', pcr: 1 });
     const asked = agent.quotes;
     await expect(attestOnce(database(), id, 5000)).rejects.toThrow(/is banned/);
     await lab.policy({});
