@@ -8,6 +8,7 @@ import { policyDiffCommand } from './policy-diff.ts';
 import { policyLintCommand } from './policy-lint.ts';
 import { policySignCommands } from './policy-sign.ts';
 import { policyTestCommand } from './policy-test.ts';
+import { policyTryCommand } from './policy-try.ts';
 
 type Context = () => CommandContext;
 
@@ -64,6 +65,7 @@ export function policyCommands(program: Command, context: Context): void {
   policyLintCommand(policy, context);
   policyTestCommand(policy, context);
   policyDiffCommand(policy, context);
+  policyTryCommand(policy, context);
   policySignCommands(policy, context);
 }
 

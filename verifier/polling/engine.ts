@@ -8,7 +8,7 @@ import { Scheduler } from '../scheduler/scheduler.ts';
 import { ShardKeeper } from '../scheduler/shard-keeper.ts';
 import { firstDelay, type Random, UNASSIGNED } from '../scheduler/timing.ts';
 import { recoverNode } from '../store/bans.ts';
-import { readBootLog } from '../store/boot-logs.ts';
+import { readBootLog, recentLogs } from '../store/boot-logs.ts';
 import { recordFail } from '../store/fails.ts';
 import { readKeptEvidence } from '../store/kept-evidence.ts';
 import { clearPreviousContact, type LoadedNode, loadNodes, loadShards } from '../store/nodes.ts';
@@ -49,9 +49,6 @@ export interface EngineOptions {
 
 /** After a change of policy: a small fleet is judged at once, a large one in as long as it takes. */
 const MS_FOR_EACH_NODE = 2;
-
-/** Boot logs that are remembered while many nodes are judged: a fleet has few kinds of machines. */
-const LOGS_REMEMBERED = 8;
 
 /** Attests the nodes of the shards that this process holds. */
 export class PollingEngine {
@@ -254,18 +251,4 @@ export class PollingEngine {
     this.#results.discard(node.record.id);
     this.#options.source.forget(node.record.id);
   }
-}
-
-type ReadLog = (sha256: string) => Promise<Uint8Array | undefined>;
-
-function recentLogs(read: ReadLog): ReadLog {
-  const known = new Map<string, Uint8Array>();
-  return async (sha256) => {
-    const found = known.get(sha256) ?? (await read(sha256));
-    known.delete(sha256);
-    if (found) known.set(sha256, found);
-    const [oldest] = known.keys();
-    if (known.size > LOGS_REMEMBERED && oldest !== undefined) known.delete(oldest);
-    return found;
-  };
 }

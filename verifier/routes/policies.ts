@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import { AssayError } from '../../core/errors.ts';
-import { Instant } from '../../core/messages/common.ts';
+import { GroupName, Instant } from '../../core/messages/common.ts';
+import { PolicyTrial } from '../../core/messages/policy-trial.ts';
 import { actorOf } from '../../platform/http/principal.ts';
 import type { App } from '../../platform/http/server.ts';
 import { setsOf } from '../../policies/appraise.ts';
@@ -13,6 +14,7 @@ import {
 } from '../../policies/language/signed.ts';
 import { missingDigestSets, unknownSets } from '../store/digest-sets.ts';
 import { addPolicy, listPolicies, readPolicy, unknownPolicy } from '../store/policies.ts';
+import { tryPolicy } from '../try-policy.ts';
 import type { RoutesDeps } from './deps.ts';
 
 const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
@@ -61,6 +63,29 @@ export function policyRoutes(app: App, { database, policySigners }: RoutesDeps):
       const missing = await missingDigestSets(database.db, setsOf(policy));
       if (missing.length > 0) throw unknownSets(missing);
       return database.transaction((tx) => addPolicy(tx, { name, document }, actorOf(principal)));
+    },
+  );
+  app.post(
+    '/v1/policies/try',
+    {
+      bodyLimit: MAX_DOCUMENT_BYTES + 4096,
+      config: { access: ['admin', 'viewer'], errors: ['invalid-policy'] },
+      schema: {
+        operationId: 'tryPolicy',
+        summary: 'What a policy would say of the nodes that are trusted now',
+        description: 'By what they showed last: no node is asked, and nothing changes.',
+        body: Type.Object(
+          { document: Type.String({ minLength: 1 }), group: Type.Optional(GroupName) },
+          { additionalProperties: false },
+        ),
+        response: { 200: PolicyTrial },
+      },
+    },
+    async ({ body: { document, group } }) => {
+      const policy = parsePolicy(openPolicy(document).text);
+      const missing = await missingDigestSets(database.db, setsOf(policy));
+      if (missing.length > 0) throw unknownSets(missing);
+      return tryPolicy(database, policy, group, () => performance.now());
     },
   );
   app.get(

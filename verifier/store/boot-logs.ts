@@ -34,3 +34,21 @@ export async function removeOldBootLogs({ pool }: Pick<Database, 'pool'>, keptMs
   );
   return rowCount ?? 0;
 }
+
+/** A fleet has few kinds of machines. */
+const LOGS_REMEMBERED = 8;
+
+type ReadLog = (sha256: string) => Promise<Uint8Array | undefined>;
+
+/** Remembers the logs that were read last, while many nodes are judged. */
+export function recentLogs(read: ReadLog): ReadLog {
+  const known = new Map<string, Uint8Array>();
+  return async (sha256) => {
+    const found = known.get(sha256) ?? (await read(sha256));
+    known.delete(sha256);
+    if (found) known.set(sha256, found);
+    const [oldest] = known.keys();
+    if (known.size > LOGS_REMEMBERED && oldest !== undefined) known.delete(oldest);
+    return found;
+  };
+}

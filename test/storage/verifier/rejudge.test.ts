@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createMetrics, type Metrics } from '../../../platform/metrics.ts';
+import { parsePolicy } from '../../../policies/language/parse.ts';
 import { addPolicy, assignPolicy } from '../../../verifier/store/policies.ts';
+import { tryPolicy } from '../../../verifier/try-policy.ts';
 import { useDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
 import { emptyTables, Lab, type TestNode } from './lab.ts';
@@ -75,12 +77,7 @@ describe('a node that cannot be reached, when its policy changes', () => {
 
   test('is left to its next quote where it was not asked for what the policy judges', async () => {
     const { id } = await silentNode();
-    await assign(`assay: policy/v1
-name: test
-freshness: { interval: 20s, trust-for: 1m }
-reaction: ban
-pcrs: { bank: sha256, require: 0-3, values: { 1: { any-of: ['${BAD}'] } } }
-`);
+    await assign(documentOf(`0-3, values: { 1: { any-of: ['${BAD}'] } }`));
     await until('it is judged', async () => (await rejudged('ask')) > 0);
     expect(await lab.trust(id)).toMatchObject({ state: 'trusted', epoch: 0 });
   });
@@ -174,6 +171,55 @@ describe('files', () => {
     expect(await lab.trust(id)).toMatchObject({ state: 'trusted', epoch: 0 });
   });
 });
+
+describe('a policy that is tried', () => {
+  const tried = (values: string, group?: string) =>
+    tryPolicy(database(), parsePolicy(documentOf(values)), group, () => performance.now());
+
+  test('says which nodes would fail and why, and changes nothing', async () => {
+    const { id } = await silentNode();
+    const trial = await tried(`0-2, values: { 1: { any-of: ['${BAD}'] } }`);
+    expect(trial).toMatchObject({ passing: 0, failing: 1, asking: 0, unjudged: 0 });
+    expect(trial.nodes).toMatchObject([
+      { nodeId: id, outcome: 'fail', reasons: [{ rule: 'pcr.value', pcr: 1 }] },
+    ]);
+    expect(await lab.trust(id)).toMatchObject({ state: 'trusted', epoch: 0 });
+    expect(await tried(`0-2, values: { 1: { any-of: ['${ZERO}'] } }`)).toMatchObject({
+      passing: 1,
+      nodes: [],
+    });
+    expect(await tried('0-3')).toMatchObject({ asking: 1, nodes: [{ outcome: 'ask' }] });
+  });
+
+  test('is tried on the nodes that it is for, or on those of a group', async () => {
+    await silentNode();
+    const other = documentOf('0-2').replace('name: test', 'name: other');
+    const on = (group?: string) => tryPolicy(database(), parsePolicy(other), group, () => performance.now());
+    expect(await on()).toMatchObject({ passing: 0 });
+    expect(await on('web')).toMatchObject({ passing: 1 });
+    expect(await on('db')).toMatchObject({ passing: 0 });
+  });
+
+  test('has an end, however many nodes there are', async () => {
+    await silentNode();
+    let clock = 0;
+    const late = () => {
+      clock += 30_000;
+      return clock;
+    };
+    const trial = await tryPolicy(database(), parsePolicy(documentOf('0-2')), undefined, late);
+    expect(trial).toMatchObject({ passing: 0, unjudged: 1 });
+  });
+});
+
+function documentOf(pcrs: string): string {
+  return `assay: policy/v1
+name: test
+freshness: { interval: 20s, trust-for: 1m }
+reaction: ban
+pcrs: { bank: sha256, require: ${pcrs} }
+`;
+}
 
 async function assign(document: string): Promise<void> {
   await database().transaction(async (tx) => {
