@@ -1,5 +1,6 @@
 import type { ImaState } from '../core/ima/replay.ts';
 import type { ImaSignatureMemo } from '../core/ima/verify.ts';
+import { withRemedy } from '../core/remedy.ts';
 import type { TpmsClockInfo } from '../core/tpm/attest.ts';
 import type { QuoteAppraisal, VerifiedQuote } from '../core/tpm/quote.ts';
 import { resolveBoot, setsOfBoot } from './boot/boot-rules.ts';
@@ -48,7 +49,7 @@ export interface BootMemo {
 const NOTHING: Knowledge = { sets: new Map() };
 
 /**
- * Judges evidence against a policy: pure, and lists every failed check, not the first.
+ * Judges evidence against a policy: pure, and lists every failed check, not the first, with what to do about it.
  *
  * A quote that does not verify is the end of it: nothing it says is looked at.
  */
@@ -58,6 +59,11 @@ export function appraise(
   history: NodeHistory,
   knowledge: Knowledge = NOTHING,
 ): Verdict {
+  const verdict = judge(policy, evidence, history, knowledge);
+  return verdict.outcome === 'pass' ? verdict : { ...verdict, findings: verdict.findings.map(withRemedy) };
+}
+
+function judge(policy: Policy, evidence: Evidence, history: NodeHistory, knowledge: Knowledge): Verdict {
   if (!evidence.quote.ok) return { outcome: 'fail', findings: evidence.quote.findings, byPolicy: false };
   const { quote } = evidence.quote;
   const { clockInfo } = quote;

@@ -5,7 +5,7 @@ import { type CommandContext, show } from '../context.ts';
 import { readSet } from '../digests/read-set.ts';
 import { type JudgedFiles, readEvidence } from '../evidence-files/evidence.ts';
 import { EXIT } from '../exit-codes.ts';
-import { shownReason } from '../output/table.ts';
+import { shownReasons } from '../output/table.ts';
 import { readPolicyFile } from '../policy-files.ts';
 
 interface AppraiseOptions {
@@ -53,7 +53,7 @@ function report(policy: string, { verdict, limits, tier, reasons: tierReasons }:
 
 function render({ policy, outcome, tier, tierReasons, reasons, limits }: ReturnType<typeof report>): string {
   const title = `${outcome} under policy ${policy}: ${tier} (${tierReasons.map(({ rule }) => rule).join(', ')})`;
-  const found = reasons.map((reason) => `  ${shownReason(reason)}`);
+  const found = shownReasons(reasons).map((line) => `  ${line}`);
   const rest = limits.map((limit) => `  note: ${limit}`);
   return [title, ...found, ...rest].join('\n');
 }

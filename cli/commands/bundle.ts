@@ -9,7 +9,7 @@ import { readSet } from '../digests/read-set.ts';
 import { offlineTier } from '../evidence-files/evidence.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readTextFile, writeTextFile } from '../files.ts';
-import { renderFields, shown, shownReason } from '../output/table.ts';
+import { renderFields, shown, shownReasons } from '../output/table.ts';
 import { readPolicyFile } from '../policy-files.ts';
 import { readCertificates } from './result.ts';
 
@@ -120,8 +120,8 @@ function reportOf({ bundle }: OpenedBundle, judgement: BundleJudgement, problem:
 
 function render(report: ReturnType<typeof reportOf>): string {
   const { recorded, found, agrees } = report;
-  const lines = (reasons: readonly { rule: string; message: string }[]) =>
-    reasons.map((reason) => shownReason(reason)).join('\n') || undefined;
+  const lines = (reasons: Parameters<typeof shownReasons>[0]) =>
+    shownReasons(reasons).join('\n') || undefined;
   return renderFields([
     ['signed', report.genuine ? `by ${shown(report.verifier)}` : `NO: ${shown(report.problem)}`],
     ['node', report.node],

@@ -9,7 +9,7 @@ import { type CommandContext, show } from '../context.ts';
 import { renderEventLog } from '../inspect/render-event-log.ts';
 import { exposureFields } from '../output/exposure.ts';
 import { relative, styleOutcome, styleState } from '../output/style.ts';
-import { type Field, renderFields, renderTable, shown, shownReason } from '../output/table.ts';
+import { type Field, renderFields, renderTable, shown, shownReason, shownReasons } from '../output/table.ts';
 
 type Context = () => CommandContext;
 
@@ -143,7 +143,7 @@ function nodeFields(node: NodeDetail, now: Date): readonly Field[] {
       node.trustedUntil ? `until ${node.trustedUntil} (${relative(node.trustedUntil, now)})` : 'no',
     ],
     ['verdict', `${styleOutcome(node.outcome)} ${relative(node.judgedAt, now)}`],
-    ['reasons', node.reasons.map((reason) => shownReason(reason)).join('\n') || undefined],
+    ['reasons', shownReasons(node.reasons).join('\n') || undefined],
     ['policy', shown(node.policy)],
     ['passes', String(node.passes)],
     ['epoch', String(node.epoch)],
@@ -283,7 +283,7 @@ async function attest(context: CommandContext, name: string): Promise<void> {
     `/v1/nodes/${id}/attest`,
   );
   show(context, verdict, (value) =>
-    [styleOutcome(value.outcome), ...value.reasons.map((reason) => `  ${shownReason(reason)}`)].join('\n'),
+    [styleOutcome(value.outcome), ...shownReasons(value.reasons).map((line) => `  ${line}`)].join('\n'),
   );
   if (verdict.outcome !== 'pass') process.exitCode = 1;
 }

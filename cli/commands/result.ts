@@ -7,7 +7,7 @@ import { type CommandContext, show } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readTextFile } from '../files.ts';
 import { relative } from '../output/style.ts';
-import { renderFields, shown, shownReason } from '../output/table.ts';
+import { renderFields, shown, shownReason, shownReasons } from '../output/table.ts';
 
 type Context = () => CommandContext;
 
@@ -67,7 +67,7 @@ function render(checked: CheckedResult, now: Date): string {
     ['because', tierReasons.map((reason) => shownReason(reason)).join('\n')],
     ['status', `${claims.ear_status} (${submods(claims)})`],
     ['verdict', judgedAt === null ? 'none' : `${shown(outcome)} ${relative(judgedAt, now)}`],
-    ['reasons', reasons.map((reason) => shownReason(reason)).join('\n') || undefined],
+    ['reasons', shownReasons(reasons).join('\n') || undefined],
     ['policy', claims.submods.identity.ear_appraisal_policy_ids?.map((id) => shown(id)).join('\n')],
     ['holds', `until ${until} (${relative(until, now)})`],
     ['signed by', shown(signer)],

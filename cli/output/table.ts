@@ -49,6 +49,21 @@ export function shownReason({ rule, message }: { readonly rule: string; readonly
   return `${rule}: ${message}`.split('\\').map(printable).join('\\');
 }
 
+interface Reason {
+  readonly rule: string;
+  readonly message: string;
+  readonly remedy?: string;
+}
+
+/** Reasons, one a line, and below those that have it in common what to do about them. */
+export function shownReasons(reasons: readonly Reason[]): string[] {
+  return reasons.flatMap((reason, index) => {
+    const { remedy } = reason;
+    const isLast = remedy !== reasons[index + 1]?.remedy;
+    return [shownReason(reason), ...(remedy !== undefined && isLast ? [`  -> ${shown(remedy)}`] : [])];
+  });
+}
+
 function pad(text: string, size: number, align: Align = 'left'): string {
   const fill = ' '.repeat(Math.max(0, size - width(text)));
   return align === 'left' ? text + fill : fill + text;

@@ -28,8 +28,24 @@ export const Instant = Type.String({ description: 'RFC 3339, UTC' });
 export const Finding = Type.Object(
   {
     rule: Type.String({ description: 'Stable rule code, such as quote.nonce' }),
-    message: Type.String(),
+    message: Type.String({ description: 'What was expected and what came' }),
     pcr: Type.Optional(Type.Integer({ minimum: 0, maximum: 23 })),
+    event: Type.Optional(
+      Type.Object({ log: Type.Enum(['firmware', 'userspace']), index: Type.Integer({ minimum: 0 }) }),
+    ),
+    file: Type.Optional(
+      Type.Object({
+        path: Type.String({ description: 'Escaped' }),
+        entry: Type.Integer({ minimum: 0, description: 'Place in the measurement list of this boot' }),
+        package: Type.Optional(Type.String({ description: 'Whose bytes these are' })),
+        expectedPackages: Type.Optional(Type.Immutable(Type.Array(Type.String()))),
+      }),
+    ),
+    found: Type.Optional(Type.String()),
+    expected: Type.Optional(
+      Type.Immutable(Type.Array(Type.String(), { description: 'The first few of what is accepted' })),
+    ),
+    remedy: Type.Optional(Type.String({ description: 'What to do about it' })),
   },
   { title: 'Finding' },
 );

@@ -1,7 +1,7 @@
 import type { Finding } from '../../core/finding.ts';
 import type { BootPolicy } from './boot-rules.ts';
 import { isAllowed } from './digests.ts';
-import { bootFinding, eventFinding } from './finding.ts';
+import { bootFinding, eventFinding, SECURE_BOOT } from './finding.ts';
 import type { MeasuredBoot, MeasuredEvent } from './measured.ts';
 import type { SecureBootState } from './secure-boot.ts';
 import { splitEvents } from './separators.ts';
@@ -46,7 +46,12 @@ export function evaluateApplications(
         'boot.application',
         PCR,
         event,
-        `ran an image that the policy does not know: ${event.digest}; when it is of an update, add its Authenticode digest to boot.applications or import its package`,
+        `ran an image that the policy does not know: ${event.digest}`,
+        {
+          found: event.digest,
+          remedy:
+            'when it is of an update, add its Authenticode digest to boot.applications or import its package; when not, boot the node from media that you trust',
+        },
       ),
     );
 }
@@ -55,5 +60,6 @@ function evaluateSigned({ enabled, authorities }: SecureBootState): Finding[] {
   if (enabled === true && authorities.length > 0) return [];
   const why =
     enabled === true ? 'nothing vouched for the images that ran' : 'Secure Boot checked no signature';
-  return [bootFinding('boot.application', PCR, `the policy wants signed images, and ${why}`)];
+  const message = `the policy wants signed images, and ${why}`;
+  return [bootFinding('boot.application', PCR, message, { remedy: SECURE_BOOT })];
 }

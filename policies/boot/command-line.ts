@@ -1,4 +1,4 @@
-import { toHex } from '../../core/bytes/encoding.ts';
+import { printable, toHex } from '../../core/bytes/encoding.ts';
 import { loadOptionsDigest } from '../../core/eventlog/index.ts';
 import type { Finding } from '../../core/finding.ts';
 import type { BootPolicy, CommandLineRule } from './boot-rules.ts';
@@ -76,23 +76,46 @@ function evaluateLine(
   { anyOf, require, forbid }: CommandLineRule,
   { pcr, event, text }: CommandLine,
 ): Finding[] {
-  const tell = (problem: string) => eventFinding(RULE, pcr, event, problem);
+  const tell = (problem: string, remedy: string, found = text) =>
+    eventFinding(RULE, pcr, event, problem, {
+      ...(found === undefined ? {} : { found: printable(found) }),
+      remedy,
+    });
   if (text === undefined)
     return [
-      tell('is a command line that the policy does not know: name it whole in boot.command-line.any-of'),
+      tell(
+        'is a command line that the policy does not know',
+        'only its digest was measured: name the command line whole in boot.command-line.any-of',
+      ),
     ];
   if (anyOf.length > 0 && !anyOf.includes(text))
-    return [tell(`starts a kernel with ${quoted(text)}, which boot.command-line.any-of does not name`)];
+    return [
+      tell(
+        `starts a kernel with ${quoted(text)}, which boot.command-line.any-of does not name`,
+        'add it there, or start the kernel as the policy wants it',
+      ),
+    ];
   const { parameters, any } = kernelWords(text);
   return [
     ...require
       .filter((glob) => !parameters.some((word) => glob.matches(word)))
-      .map((glob) => tell(`starts a kernel without ${quoted(glob.text)}, which the policy requires`)),
+      .map((glob) =>
+        tell(
+          `starts a kernel without ${quoted(glob.text)}, which the policy requires`,
+          'add it to the command line, and reboot',
+        ),
+      ),
     ...forbid.flatMap((glob) => {
       const word = any.find((one) => glob.matches(one));
       return word === undefined
         ? []
-        : [tell(`starts a kernel with ${quoted(word)}, which the policy forbids (${glob.text})`)];
+        : [
+            tell(
+              `starts a kernel with ${quoted(word)}, which the policy forbids (${glob.text})`,
+              'take it from the command line, and reboot',
+              word,
+            ),
+          ];
     }),
   ];
 }

@@ -84,9 +84,10 @@ type Unreadable = { readonly problem: Finding } | { readonly undecided: Finding 
 function readLogs(evidence: BootEvidence | undefined): BootLogs | Unreadable {
   const { firmware, userspace } = evidence ?? {};
   if (!firmware || firmware.bytes?.length === 0) {
-    const message =
-      'the node sent no boot log, and the policy judges the boot; see whether the agent may read /sys/kernel/security/tpm0/binary_bios_measurements, or use the profile no-log';
-    return { problem: { rule: 'log.missing', message } };
+    const message = 'the node sent no boot log, and the policy judges the boot';
+    const remedy =
+      'see whether the agent may read /sys/kernel/security/tpm0/binary_bios_measurements; for a machine that has none, use the profile no-log';
+    return { problem: { rule: 'log.missing', message, remedy } };
   }
   if (!firmware.bytes || (userspace && !userspace.bytes)) {
     const message = 'the boot logs are said to be those that are known, and its registers have other values';

@@ -36,7 +36,8 @@ function evaluateCode({ firmware, firmwareVersions: wanted }: BootPolicy, boot: 
         'boot.firmware',
         FIRMWARE_PCR,
         event,
-        `is not firmware that the policy knows: ${event.digest}; compare it with the vendor's values and add it to boot.firmware`,
+        `is not firmware that the policy knows: ${event.digest}`,
+        { found: event.digest, remedy: "compare it with the vendor's values, and add it to boot.firmware" },
       ),
     );
   const versions = firmwareVersions(boot);
@@ -44,7 +45,8 @@ function evaluateCode({ firmware, firmwareVersions: wanted }: BootPolicy, boot: 
   if (wanted.length > 0 && explained && !versions.some((version) => wanted.includes(version))) {
     const found = versions.map(quoted).join(', ') || 'none';
     const message = `firmware version is ${found}, the policy wants ${wanted.map(quoted).join(' or ')}`;
-    findings.push(bootFinding('boot.firmware', FIRMWARE_PCR, message));
+    const remedy = 'update the firmware, or add its version to boot.firmware.versions';
+    findings.push(bootFinding('boot.firmware', FIRMWARE_PCR, message, { found, expected: wanted, remedy }));
   }
   return findings;
 }
@@ -59,7 +61,8 @@ function evaluateOptionRoms({ optionRoms }: BootPolicy, boot: MeasuredBoot): Fin
         'boot.option-rom',
         OPTION_ROM_PCR,
         event,
-        `is code of a device that the policy does not know: ${event.digest}; add it to boot.option-roms, or say any there`,
+        `is code of a device that the policy does not know: ${event.digest}`,
+        { found: event.digest, remedy: 'add it to boot.option-roms, or say any there' },
       ),
     );
 }

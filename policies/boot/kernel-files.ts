@@ -7,6 +7,7 @@ import type { MeasuredBoot, MeasuredEvent } from './measured.ts';
 const FILES_PCR = 9;
 const SECTIONS_PCR = 11;
 const OVERRIDE_PCRS = [12, 13];
+const NAMED = 3;
 
 /** Kernel, initrd and configuration in PCR 9. Of a stub the first event is the command line, which has its own rule. */
 export function evaluateFiles({ files: rule, profile }: BootPolicy, boot: MeasuredBoot): Finding[] {
@@ -21,7 +22,11 @@ export function evaluateFiles({ files: rule, profile }: BootPolicy, boot: Measur
         'boot.file',
         FILES_PCR,
         event,
-        `is a file that the policy does not know: ${event.digest}; when it is of an update, add its digest to boot.files`,
+        `is a file that the policy does not know: ${event.digest}`,
+        {
+          found: event.digest,
+          remedy: 'when it is of an update, add its digest to boot.files; when not, find out who changed it',
+        },
       ),
     );
 }
@@ -78,6 +83,11 @@ export function evaluateImage(
           SECTIONS_PCR,
           event,
           `is another section ${name} than the policy knows: ${event.digest}`,
+          {
+            found: event.digest,
+            expected: [...(rules.get(name) ?? [])].slice(0, NAMED),
+            remedy: `when the image is of an update, add the digest to boot.sections.${name}`,
+          },
         ),
       ),
     ...[...rules.keys()]
@@ -109,7 +119,8 @@ function evaluateOverrides(boot: MeasuredBoot): Finding[] {
           'boot.override',
           pcr,
           event,
-          'came to the unified kernel image from outside: an add-on, a credential or an extension; take it away, or set boot.overrides to any',
+          'came to the unified kernel image from outside: an add-on, a credential or an extension',
+          { remedy: 'take it away from the ESP, or set boot.overrides to any' },
         ),
       ),
   );

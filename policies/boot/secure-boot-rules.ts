@@ -1,6 +1,6 @@
 import type { Finding } from '../../core/finding.ts';
 import type { BootPolicy, SignatureListName, SignatureListRule, SignatureMatch } from './boot-rules.ts';
-import { bootFinding, eventFinding } from './finding.ts';
+import { bootFinding, eventFinding, SECURE_BOOT } from './finding.ts';
 import type { MeasuredBoot } from './measured.ts';
 import type { SecureBootState, TrustedSignature } from './secure-boot.ts';
 
@@ -16,8 +16,9 @@ export function evaluateSecureBoot(
   const findings: Finding[] = [];
   if (policy.secureBoot === 'required' && state.enabled !== true) {
     const found = state.enabled === false ? 'off' : 'not stated by the firmware';
-    const message = `Secure Boot is ${found}, the policy requires it; turn it on in the firmware's setup`;
-    findings.push(bootFinding('boot.secure-boot', PCR, message));
+    const message = `Secure Boot is ${found}, the policy requires it`;
+    const more = { found, expected: ['on'], remedy: SECURE_BOOT };
+    findings.push(bootFinding('boot.secure-boot', PCR, message, more));
   }
   for (const [name, rule] of policy.lists) findings.push(...evaluateList(name, rule, state.lists.get(name)));
   return [...findings, ...evaluateSbat(policy, state), ...evaluateAuthorities(policy, state)];
@@ -29,17 +30,21 @@ function evaluateList(
   found: readonly TrustedSignature[] | undefined,
 ): Finding[] {
   const rule = `boot.${name.toLowerCase()}`;
-  const tell = (message: string) => bootFinding(rule, PCR, message);
+  const tell = (message: string, remedy?: string) =>
+    bootFinding(rule, PCR, message, remedy === undefined ? {} : { remedy });
   if (!found) return [tell(`the firmware measured no ${name}, and the policy has a rule for it`)];
   const strange = only ? found.filter((one) => !only.some((match) => fits(match, one))) : [];
   const missing = include.filter((match) => !found.some((one) => fits(match, one)));
   return [
     ...strange.map((one) =>
       tell(
-        `${name} has ${renderSignature(one)}, which the policy does not know; add it to boot.keys, or take it out of the firmware`,
+        `${name} has ${renderSignature(one)}, which the policy does not know`,
+        `take it out of the firmware, or add it to boot.keys.${name}`,
       ),
     ),
-    ...missing.map((match) => tell(`${name} lacks ${renderMatch(match)}; update it with the vendor's list`)),
+    ...missing.map((match) =>
+      tell(`${name} lacks ${renderMatch(match)}`, `update ${name} of the firmware, such as with fwupdmgr`),
+    ),
   ];
 }
 
@@ -48,8 +53,9 @@ function evaluateSbat({ sbat }: BootPolicy, state: SecureBootState): Finding[] {
     const found = state.sbat?.get(component);
     if (found !== undefined && found >= floor) return [];
     const is = found === undefined ? 'not revoked at all' : `revoked below generation ${found}`;
-    const message = `${component} is ${is}, the policy wants below ${floor}; update shim and its SbatLevel (mokutil --set-sbat-policy latest)`;
-    return [bootFinding('boot.sbat', PCR, message)];
+    const message = `${component} is ${is}, the policy wants below ${floor}`;
+    const remedy = 'update shim, and its SbatLevel (mokutil --set-sbat-policy latest), and reboot';
+    return [bootFinding('boot.sbat', PCR, message, { remedy })];
   });
 }
 
@@ -63,6 +69,7 @@ function evaluateAuthorities({ authorities }: BootPolicy, state: SecureBootState
         PCR,
         event,
         `vouched for an image, and the policy does not accept it: ${renderSignature(signature)}`,
+        { found: signature.digest, remedy: 'add it to boot.authorities, or boot what others vouch for' },
       ),
     );
 }

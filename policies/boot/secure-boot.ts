@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { toHex } from '../../core/bytes/encoding.ts';
+import { printable, toHex } from '../../core/bytes/encoding.ts';
 import { ParseError } from '../../core/errors.ts';
 import type { SbatEntry } from '../../core/eventlog/efi/sbat.ts';
 import type { UefiVariableData } from '../../core/eventlog/efi/variable.ts';
@@ -92,8 +92,10 @@ class SecureBootReader implements SecureBootState {
 
   #firmwareState(event: MeasuredEvent, text: string): void {
     if (this.#accepted.has(text)) return;
-    const message = `says ${quoted(text)}; where that is as it should be, name it in boot.accept-states`;
-    this.findings.push(eventFinding('boot.firmware-state', PCR, event, message));
+    const remedy =
+      "change it in the firmware's setup; where it is as it should be, name it in boot.accept-states";
+    const more = { found: printable(text), remedy };
+    this.findings.push(eventFinding('boot.firmware-state', PCR, event, `says ${quoted(text)}`, more));
   }
 
   authority(event: MeasuredEvent): void {

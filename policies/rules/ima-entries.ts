@@ -1,5 +1,5 @@
 import { printable, toHex } from '../../core/bytes/encoding.ts';
-import type { Finding } from '../../core/finding.ts';
+import type { FileRef, Finding } from '../../core/finding.ts';
 import { imaBuffer } from '../../core/ima/buffer.ts';
 import { imaEntry } from '../../core/ima/entry.ts';
 import { IMA_HASH_ALGOS } from '../../core/ima/hash-algo.ts';
@@ -15,6 +15,8 @@ export type SignedBy = (list: ImaList, index: number) => boolean;
 export interface ImaEntriesInput {
   readonly policy: ImaPolicy;
   readonly list: ImaList;
+  /** Number of the list's first entry in the whole list of this boot; default 0. */
+  readonly firstEntry?: number;
   /** Entries from here on, */
   readonly from: number;
   /** up to here, are judged: those that the quote covers and that were not judged before. */
@@ -44,6 +46,10 @@ export interface ImaEntriesResult {
 const AGGREGATE = Buffer.from('boot_aggregate');
 /** Of one rule, so many are told one by one; a node that runs a foreign system has thousands. */
 const TOLD = 50;
+/** Of what is allowed in its place. */
+const NAMED = 3;
+
+type Reason = Omit<Finding, 'rule'>;
 
 /** Judges entries of a measurement list whose template data is proven by a quote. */
 export function evaluateImaEntries(input: ImaEntriesInput): ImaEntriesResult {
@@ -113,19 +119,36 @@ class EntryJudge {
     else this.#refuse('ima.digest', this.#why(index, flags, path));
   }
 
-  #why(index: number, flags: number, path: Uint8Array): string {
+  #why(index: number, flags: number, path: Uint8Array): Reason {
     const { list, policy, known = [] } = this.#input;
     const { digest } = imaEntry(list, index);
-    const shown = printable(path);
-    if (!digest) return `entry ${index}, ${shown}, has no digest that says its algorithm`;
+    const file = this.#file(index, path);
+    const { path: shown, entry } = file;
+    if (!digest) {
+      const message = `${shown} has no digest that says its algorithm`;
+      return {
+        message,
+        file,
+        remedy: 'boot the node with a template that has d-ng, such as ima_template=ima-ng',
+      };
+    }
+    const { algo: algorithm, value } = digest;
+    const found = `${algorithm}:${toHex(value)}`;
     if ((flags & IMA_FLAG.VERITY) !== 0) {
-      return `${shown} is measured by its fs-verity digest and not signed by a key of the policy`;
+      const message = `${shown} is measured by its fs-verity digest and not signed by a key of the policy`;
+      const remedy = 'name the key that signs it in ima.keys, or measure its content with another IMA policy';
+      return { message, file, found, remedy };
     }
-    const algorithm = digest.algo;
     if (!isFileDigestName(algorithm)) {
-      return `${shown} is measured with ${algorithm}, which proves nothing; boot the node with ima_hash=sha256`;
+      const message = `${shown} is measured with ${algorithm}, which proves nothing`;
+      return { message, file, found, remedy: 'boot the node with ima_hash=sha256' };
     }
-    return explainFile({ path, shown, algorithm, digest: digest.value, allow: policy.allow, known });
+    const { allow } = policy;
+    return explainFile({ entry, path, shown, algorithm, digest: value, allow, known });
+  }
+
+  #file(index: number, path: Uint8Array): FileRef {
+    return { path: printable(path), entry: (this.#input.firstEntry ?? 0) + index };
   }
 
   #violation(index: number): void {
@@ -135,31 +158,40 @@ class EntryJudge {
       this.#counts.violations += 1;
       return;
     }
-    this.#refuse(
-      'ima.violation',
-      `${printable(path)} was changed while it was in use (entry ${index}): what ran is not known; reboot the node, or accept violations of this path`,
-    );
+    const file = this.#file(index, path);
+    this.#refuse('ima.violation', {
+      message: `${file.path} was changed while it was in use: what was read or ran is not known`,
+      file,
+      remedy: 'reboot the node; where that is how the file is used, accept it in ima.violations',
+    });
   }
 
   #buffer(index: number): void {
     const { list, policy } = this.#input;
     const entry = imaEntry(list, index);
-    const shown = printable(entry.name);
+    const file = this.#file(index, entry.name);
+    const { path: shown } = file;
     const algorithm = entry.digest?.algo ?? '';
     if (!isFileDigestName(algorithm) || !imaBuffer(entry)) {
-      this.#refuse('ima.buffer', `the buffer ${shown} (entry ${index}) is not the one that was measured`);
+      const message = `the buffer ${shown} is not the one that was measured`;
+      this.#refuse('ima.buffer', { message, file });
       return;
     }
     const allowed = policy.buffers.get(Buffer.from(entry.name).toString('utf8'));
     const digest = toHex(entry.digest?.value ?? new Uint8Array());
-    if (allowed === 'any' || allowed?.has(digest)) this.#counts.buffers += 1;
-    else if (allowed)
-      this.#refuse(
-        'ima.buffer',
-        `the buffer ${shown} is ${algorithm}:${digest}, ${allowed.size} others are allowed`,
-      );
-    else
-      this.#refuse('ima.buffer', `the buffer ${shown} (${algorithm}:${digest}) is not named by the policy`);
+    if (allowed === 'any' || allowed?.has(digest)) {
+      this.#counts.buffers += 1;
+      return;
+    }
+    const found = `${algorithm}:${digest}`;
+    const remedy = `look at what was measured; when it is right, name its digest at ${shown} in ima.buffers`;
+    if (allowed) {
+      const message = `the buffer ${shown} is ${found}, ${allowed.size} others are allowed`;
+      this.#refuse('ima.buffer', { message, file, found, expected: [...allowed].slice(0, NAMED), remedy });
+    } else {
+      const message = `the buffer ${shown} (${found}) is not named by the policy`;
+      this.#refuse('ima.buffer', { message, file, found, remedy });
+    }
   }
 
   #isAggregate(index: number): boolean {
@@ -174,10 +206,10 @@ class EntryJudge {
     return bytes.subarray(at, at + (columns.nameLength[index] ?? 0));
   }
 
-  #refuse(rule: string, message: string): void {
+  #refuse(rule: string, reason: Reason): void {
     this.#counts.refused += 1;
     const told = (this.#told.get(rule) ?? 0) + 1;
     this.#told.set(rule, told);
-    if (told <= TOLD) this.#findings.push({ rule, message });
+    if (told <= TOLD) this.#findings.push({ rule, ...reason });
   }
 }

@@ -65,7 +65,7 @@ export function evaluateIma(input: ImaInput): ImaEvaluation {
   if (lost > 0) return { findings: [shorter(replay.state.entries, before?.entries ?? 0)] };
   const isSigned = signedBy(policy, memo);
   const result = evaluateImaEntries({
-    ...{ policy, list, from: 0, to: replay.covered },
+    ...{ policy, list, firstEntry, from: 0, to: replay.covered },
     ...(isSigned ? { isSigned } : {}),
     ...(known ? { known } : {}),
   });
@@ -86,7 +86,10 @@ function evaluateAggregates(
   firstEntry: number,
   indexes: readonly number[],
 ): Finding[] {
-  const tell = (message: string): Finding => ({ rule: 'ima.aggregate', pcr: IMA_PCR, message });
+  const tell = (message: string, remedy?: string): Finding => ({
+    ...{ rule: 'ima.aggregate', pcr: IMA_PCR, message },
+    ...(remedy === undefined ? {} : { remedy }),
+  });
   const missing = firstEntry === 0 && list.length > 0 && indexes[0] !== 0;
   const findings = missing ? [tell('the list does not begin with boot_aggregate: it is not of a boot')] : [];
   for (const index of indexes) {
@@ -102,7 +105,8 @@ function evaluateAggregates(
     } else if (result.verdict === 'unknown') {
       findings.push(
         tell(
-          `boot_aggregate (entry ${entry}) cannot be compared with the quote: ${result.missing}; boot the node with ima_hash=${bank}`,
+          `boot_aggregate (entry ${entry}) cannot be compared with the quote: ${result.missing}`,
+          `boot the node with ima_hash=${bank}`,
         ),
       );
     }
@@ -110,6 +114,7 @@ function evaluateAggregates(
       findings.push(
         tell(
           `a second boot_aggregate (entry ${entry}): another kernel was started by kexec, which the policy refuses`,
+          'reboot the node; where it uses kexec by design, set ima.kexec: allow',
         ),
       );
     }
@@ -135,7 +140,8 @@ function required(what: string): Finding {
   return {
     rule: 'ima.required',
     pcr: IMA_PCR,
-    message: `${what}, and the policy judges the files that the node uses; boot it with an IMA policy, such as ima_policy=tcb`,
+    message: `${what}, and the policy judges the files that the node uses`,
+    remedy: 'boot the node with an IMA policy, such as ima_policy=tcb; see assay-agent check',
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Finding } from '../../core/finding.ts';
+import { withRemedy } from '../../core/remedy.ts';
 import type { RandomBytes } from '../../core/tpm/seed.ts';
 import { appraise } from '../../policies/appraise.ts';
 import type { BootEvidence } from '../../policies/boot/evaluate.ts';
@@ -43,7 +44,7 @@ type Basis = Pick<Extension, 'record' | 'epoch' | 'askedAt' | 'policy'>;
 /** One attestation of one node, from the nonce to what is to be recorded. It never throws (rule `api.total`). */
 export function poller(options: PollerOptions): Poller {
   const { policies, now, onFault } = options;
-  return async (node) => {
+  const judge = async (node: PolledNode): Promise<Judgement> => {
     const basis = { record: node.record, epoch: node.trust.epoch, askedAt: now() };
     const assigned = policies.policyFor(node.record);
     if (!assigned) return { ...basis, kind: 'undecided', findings: [policies.whyNone(node.record)] };
@@ -54,6 +55,11 @@ export function poller(options: PollerOptions): Poller {
       onFault(error, node.record.id);
       return undecided(judged, 'internal', 'the verifier could not finish; see its log');
     }
+  };
+  return async (node) => {
+    const judgement = await judge(node);
+    const { findings } = judgement;
+    return findings.length === 0 ? judgement : { ...judgement, findings: findings.map(withRemedy) };
   };
 }
 
