@@ -162,7 +162,7 @@ class EntryJudge {
     this.#refuse('ima.violation', {
       message: `${file.path} was changed while it was in use: what was read or ran is not known`,
       file,
-      remedy: 'reboot the node; where that is how the file is used, accept it in ima.violations',
+      remedy: 'reboot the node; where that is how the file is used, accept it in ima.violations.accept',
     });
   }
 
