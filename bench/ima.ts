@@ -146,7 +146,14 @@ function setBytes(count: number): Uint8Array {
 }
 
 function policyWith(set: DigestSet): ImaPolicy {
-  const nothing = { exclude: [], acceptedViolations: [], keys: [], buffers: new Map() };
+  const nothing = {
+    exclude: [],
+    acceptedViolations: [],
+    keys: [],
+    buffers: new Map(),
+    keyrings: new Map(),
+    measuredPolicy: new Map(),
+  };
   return { allow: [set], anyPath: false, kexec: false, ...nothing };
 }
 

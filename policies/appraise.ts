@@ -1,4 +1,3 @@
-import type { ImaState } from '../core/ima/replay.ts';
 import type { ImaSignatureMemo } from '../core/ima/verify.ts';
 import { withRemedy } from '../core/remedy.ts';
 import type { TpmsClockInfo } from '../core/tpm/attest.ts';
@@ -10,7 +9,13 @@ import type { DigestSet } from './digests/digest-set.ts';
 import { resolveIma } from './ima-policy.ts';
 import type { Policy } from './policy.ts';
 import { evaluateClock } from './rules/clock.ts';
-import { type BrokenList, evaluateIma, type ImaEvaluation, type ImaEvidence } from './rules/ima.ts';
+import {
+  type BrokenList,
+  evaluateIma,
+  type ImaEvaluation,
+  type ImaEvidence,
+  type JudgedList,
+} from './rules/ima.ts';
 import { evaluatePcrs } from './rules/pcrs.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -28,7 +33,7 @@ export interface NodeHistory {
   /** TPMS_CLOCK_INFO of its last accepted quote. */
   readonly clock?: TpmsClockInfo;
   /** What of its measurement list was proven and judged, in the boot of `clock` and under this very policy. */
-  readonly ima?: ImaState;
+  readonly ima?: JudgedList;
 }
 
 /** What a policy refers to, and what may be shared between nodes. */
@@ -130,7 +135,7 @@ function evaluateFiles(
   policy: Policy,
   quote: VerifiedQuote,
   evidence: ImaEvidence | BrokenList | undefined,
-  before: ImaState | undefined,
+  before: JudgedList | undefined,
   { sets, signatures }: Knowledge,
 ): ImaEvaluation | undefined {
   if (!policy.ima) return undefined;

@@ -10,6 +10,14 @@ export interface ImaKeyRule {
   readonly paths: readonly PathGlob[];
 }
 
+/** A keyring of the kernel that a policy follows by what was measured of it (rule `ima.keys`). */
+export interface KeyringRule {
+  /** Keys that may come into it, by the SHA-256 of their certificate in hex. */
+  readonly keys: 'any' | ReadonlySet<string>;
+  /** Files that they may sign. */
+  readonly paths: readonly PathGlob[];
+}
+
 /** What a policy says of the files that a node used, compiled. What nothing allows is forbidden. */
 export interface ImaRules {
   /** Ids of the sets that say which bytes may be where. */
@@ -27,6 +35,10 @@ export interface ImaRules {
   readonly kexec: boolean;
   /** Measured buffers by name, such as `kexec-cmdline`: the digests they may have, in hex, or any. Others fail. */
   readonly buffers: ReadonlyMap<string, 'any' | ReadonlySet<string>>;
+  /** Keyrings by name. Keys that come into others are buffers like any. */
+  readonly keyrings: ReadonlyMap<string, KeyringRule>;
+  /** Files that decide what is measured, by path: the digests that they may have, in hex (rule `ima.policy`). */
+  readonly measuredPolicy: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** The same with the sets at hand. */

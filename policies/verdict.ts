@@ -1,7 +1,7 @@
 import type { Finding } from '../core/finding.ts';
-import type { ImaState } from '../core/ima/replay.ts';
 import type { TpmsClockInfo } from '../core/tpm/attest.ts';
 import type { BootClaims } from './boot/claims.ts';
+import type { JudgedList } from './rules/ima.ts';
 
 /**
  * What was found. `pass` needs a policy, evidence and no finding; what cannot be decided is `inconclusive`
@@ -16,7 +16,7 @@ export type Verdict =
       /** What is proven of its boot, when the policy judges that. */
       readonly boot?: BootClaims;
       /** What of the measurement list is proven and judged now, when the policy judges files. */
-      readonly ima?: ImaState;
+      readonly ima?: JudgedList;
     }
   | {
       readonly outcome: 'fail';

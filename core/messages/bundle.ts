@@ -68,7 +68,19 @@ const History = Type.Object(
         closed,
       ),
     ),
-    ima: Type.Optional(Type.Object({ entries: Count, bank: Bank, pcr: Hex }, closed)),
+    ima: Type.Optional(
+      Type.Object(
+        {
+          ...{ entries: Count, bank: Bank, pcr: Hex },
+          learned: Type.Optional(
+            Type.Array(Type.Object({ keyring: Type.String(), certificate: Bytes }, closed), {
+              description: 'Keys of keyrings that the policy follows, of the entries before',
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
   },
   closed,
 );

@@ -11,6 +11,7 @@ import type { NodeHistory } from '../appraise.ts';
 import type { KeptEvidence } from '../appraise-offline.ts';
 import { sentLog } from '../boot/evaluate.ts';
 import { DigestSet } from '../digests/digest-set.ts';
+import type { JudgedList } from '../rules/ima.ts';
 import { readSentList } from '../rules/ima-list.ts';
 
 /** The parts of a bundle that a verdict rests on. */
@@ -52,10 +53,18 @@ export function evidenceIn(
 export function historyIn({ history: { clock, ima } }: EvidenceBundle): NodeHistory {
   return {
     ...(clock ? { clock: { ...clock, clock: BigInt(clock.clock) } } : {}),
-    ...(ima
-      ? { ima: { entries: ima.entries, pcrs: new Map([[ima.bank, fromHex(ima.pcr, 'bundle.history.ima')]]) } }
-      : {}),
+    ...(ima ? { ima: judgedList(ima) } : {}),
   };
+}
+
+function judgedList({
+  entries,
+  bank,
+  pcr,
+  learned,
+}: NonNullable<EvidenceBundle['history']['ima']>): JudgedList {
+  const pcrs = new Map([[bank, fromHex(pcr, 'bundle.history.ima')]]);
+  return { entries, pcrs, ...(learned ? { learned } : {}) };
 }
 
 /** Digest sets that are in the bundle; one that is not what its id says is a finding. */

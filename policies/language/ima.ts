@@ -29,14 +29,20 @@ export function compileIma(section: ImaSection, source: DocumentSource, problems
   const globs = (texts: readonly string[], path: Path): PathGlob[] =>
     texts.flatMap((text, index) => attempt([...path, index], () => compileGlob(text)));
   const { allow = [], files, match = 'path', exclude = [], violations, keys = [], buffers = {} } = section;
+  const { keyrings = {}, 'measured-policy': measuredPolicy = {} } = section;
   const kexec = section.kexec === 'allow';
   if (new Set(keys.map(({ id }) => id)).size < keys.length) tell(['keys'], 'two keys have one id');
-  if (allow.length === 0 && !files && keys.length === 0) {
-    tell([], 'allows no file: name digest sets in allow, files in files, or keys');
+  const signers = keys.length + Object.values(keyrings).filter(({ paths = [] }) => paths.length > 0).length;
+  if (allow.length === 0 && !files && signers === 0) {
+    tell([], 'allows no file: name digest sets in allow, files in files, keys, or paths of keyrings');
   }
+  for (const name of Object.keys(keyrings).filter((one) => Object.hasOwn(buffers, one)))
+    tell(['keyrings', name], 'is named in buffers too: say in one place what may come into it');
+  // What must be measured may be there.
+  const own = [files ?? {}, measuredPolicy];
   return {
     allow,
-    files: files && compileFiles(files),
+    files: own.some((one) => Object.keys(one).length > 0) ? compileFiles(own) : undefined,
     anyPath: match === 'anywhere',
     kexec,
     exclude: globs(exclude, ['exclude']),
@@ -54,12 +60,24 @@ export function compileIma(section: ImaSection, source: DocumentSource, problems
         digests === 'any' ? digests : new Set(digests),
       ]),
     ),
+    keyrings: new Map(
+      Object.entries(keyrings).map(([name, { keys: accepted, paths = [] }]) => [
+        name,
+        {
+          keys: accepted === 'any' ? accepted : new Set(accepted),
+          paths: globs(paths, ['keyrings', name, 'paths']),
+        },
+      ]),
+    ),
+    measuredPolicy: new Map(
+      Object.entries(measuredPolicy).map(([path, digests]) => [path, new Set(digests)]),
+    ),
   };
 }
 
-function compileFiles(files: NonNullable<ImaSection['files']>): DigestSet {
+function compileFiles(files: readonly NonNullable<ImaSection['files']>[]): DigestSet {
   const builder = new DigestSetBuilder();
-  for (const [path, digests] of Object.entries(files)) {
+  for (const [path, digests] of files.flatMap(Object.entries<readonly string[]>)) {
     for (const hex of digests) {
       const digest = Uint8Array.from(Buffer.from(hex, 'hex'));
       builder.add({ path: Uint8Array.from(Buffer.from(path)), algorithm: algorithmOf(digest), digest });

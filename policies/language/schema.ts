@@ -24,6 +24,7 @@ const PcrRule = Type.Object(
 );
 
 const Glob = Type.String({ minLength: 2, maxLength: 512 });
+const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const Id = Type.String({ pattern: '^[a-z0-9][a-z0-9.-]{0,63}$' });
 const Globs = Type.Array(Glob, { maxItems: 10_000 });
 
@@ -68,6 +69,25 @@ const ImaRules = Type.Object(
         Type.Union([Type.Literal('any'), Type.Array(Digest, { minItems: 1, maxItems: 1000 })]),
         closed,
       ),
+    ),
+    keyrings: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: '^[^\\s]{1,255}$' }),
+        Type.Object(
+          {
+            keys: Type.Union([Type.Literal('any'), Type.Array(Sha256, { minItems: 1, maxItems: 1000 })]),
+            paths: Type.Optional(Globs),
+          },
+          closed,
+        ),
+        { ...closed, description: 'Keys that may come into keyrings, and what they may sign' },
+      ),
+    ),
+    'measured-policy': Type.Optional(
+      Type.Record(Type.String({ pattern: '^/' }), Type.Array(Digest, { minItems: 1, maxItems: 1000 }), {
+        ...closed,
+        description: 'IMA policies that must be measured, by path',
+      }),
     ),
   },
   { additionalProperties: false },

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { printable, toHex } from '../../core/bytes/encoding.ts';
 import type { FileRef, Finding } from '../../core/finding.ts';
 import { imaBuffer } from '../../core/ima/buffer.ts';
@@ -6,8 +7,9 @@ import { IMA_HASH_ALGOS } from '../../core/ima/hash-algo.ts';
 import { IMA_FLAG, type ImaList, NO_ALGO } from '../../core/ima/list.ts';
 import { type FileDigestName, isFileDigestName } from '../digests/digest-entry.ts';
 import type { DigestSet } from '../digests/digest-set.ts';
-import type { ImaPolicy } from '../ima-policy.ts';
+import type { ImaPolicy, KeyringRule } from '../ima-policy.ts';
 import { explainFile } from './ima-explain.ts';
+import { mayJoin } from './ima-keyrings.ts';
 
 /** Whether the signature of an entry is one of a key that may sign files at its path. */
 export type SignedBy = (list: ImaList, index: number) => boolean;
@@ -172,12 +174,19 @@ class EntryJudge {
     const file = this.#file(index, entry.name);
     const { path: shown } = file;
     const algorithm = entry.digest?.algo ?? '';
-    if (!isFileDigestName(algorithm) || !imaBuffer(entry)) {
+    const buffer = imaBuffer(entry);
+    if (!isFileDigestName(algorithm) || !buffer) {
       const message = `the buffer ${shown} is not the one that was measured`;
       this.#refuse('ima.buffer', { message, file });
       return;
     }
-    const allowed = policy.buffers.get(Buffer.from(entry.name).toString('utf8'));
+    const name = Buffer.from(entry.name).toString('utf8');
+    const keyring = policy.keyrings.get(name);
+    if (keyring) {
+      this.#key(keyring, buffer.value, file);
+      return;
+    }
+    const allowed = policy.buffers.get(name);
     const digest = toHex(entry.digest?.value ?? new Uint8Array());
     if (allowed === 'any' || allowed?.has(digest)) {
       this.#counts.buffers += 1;
@@ -192,6 +201,17 @@ class EntryJudge {
       const message = `the buffer ${shown} (${found}) is not named by the policy`;
       this.#refuse('ima.buffer', { message, file, found, remedy });
     }
+  }
+
+  #key(rule: KeyringRule, value: Uint8Array, file: FileRef): void {
+    if (mayJoin(rule, value)) {
+      this.#counts.buffers += 1;
+      return;
+    }
+    const found = `sha256:${hash('sha256', value, 'hex')}`;
+    const message = `the key ${found} came into the keyring ${file.path}, and the policy does not know it`;
+    const remedy = `find out who put it there; when it is right, add it to ima.keyrings.${file.path}.keys`;
+    this.#refuse('ima.keys', { message, file, found, remedy });
   }
 
   #isAggregate(index: number): boolean {

@@ -9,14 +9,22 @@ import { type ImaState, imaStart, replayIma } from '../../core/ima/replay.ts';
 import { type ImaSignatureMemo, verifyImaSignature } from '../../core/ima/verify.ts';
 import type { VerifiedQuote } from '../../core/tpm/quote.ts';
 import type { DigestSet } from '../digests/digest-set.ts';
-import type { ImaPolicy } from '../ima-policy.ts';
+import type { ImaKeyRule, ImaPolicy } from '../ima-policy.ts';
 import { evaluateImaEntries, type ImaCounts, type SignedBy } from './ima-entries.ts';
+import { type LearnedKey, learnKeys, rulesOfLearned } from './ima-keyrings.ts';
+import { evaluateMeasuredPolicy } from './ima-measured-policy.ts';
 
 /** A part of a node's measurement list as it came; nothing in it is proven. */
 export interface ImaEvidence {
   readonly list: ImaList;
   /** Number of its first entry in the whole list of this boot. */
   readonly firstEntry: number;
+}
+
+/** How much of a list is proven and judged, and what is to be known of it when more comes. */
+export interface JudgedList extends ImaState {
+  /** Keys of the keyrings that the policy follows. */
+  readonly learned?: readonly LearnedKey[];
 }
 
 /** A list came that is none. */
@@ -30,7 +38,7 @@ export interface ImaInput {
   /** Absent when none came. */
   readonly evidence: ImaEvidence | BrokenList | undefined;
   /** What was proven and judged before, in this boot and under this version of the policy. */
-  readonly before: ImaState | undefined;
+  readonly before: JudgedList | undefined;
   readonly known?: readonly DigestSet[];
   readonly memo?: ImaSignatureMemo;
 }
@@ -40,7 +48,7 @@ export interface ImaEvaluation {
   /** Why nothing can be said: what came does not join what is known. The whole list is to be asked for. */
   readonly undecided?: Finding;
   /** What is proven and judged now. Kept only when the whole verdict is a pass: else all is shown and judged again. */
-  readonly state?: ImaState;
+  readonly state?: JudgedList;
   readonly counts?: ImaCounts;
 }
 
@@ -63,7 +71,8 @@ export function evaluateIma(input: ImaInput): ImaEvaluation {
     return { findings: [noPrefix(list, firstEntry, replay.state, quote.bank, quoted)] };
   const lost = (before?.entries ?? 0) - replay.state.entries;
   if (lost > 0) return { findings: [shorter(replay.state.entries, before?.entries ?? 0)] };
-  const isSigned = signedBy(policy, memo);
+  const learned = learnKeys(policy, list, replay.covered, (firstEntry > 0 && before?.learned) || []);
+  const isSigned = signedBy(policy, learned, memo);
   const result = evaluateImaEntries({
     ...{ policy, list, firstEntry, from: 0, to: replay.covered },
     ...(isSigned ? { isSigned } : {}),
@@ -72,8 +81,13 @@ export function evaluateIma(input: ImaInput): ImaEvaluation {
   const wrong = replay.firstWrongHash === undefined ? [] : [wrongHash(firstEntry + replay.firstWrongHash)];
   const aggregates = evaluateAggregates(policy, quote, list, firstEntry, result.aggregates);
   return {
-    findings: [...wrong, ...aggregates, ...result.findings],
-    state: replay.state,
+    findings: [
+      ...wrong,
+      ...aggregates,
+      ...evaluateMeasuredPolicy(policy, list, replay.covered, firstEntry),
+      ...result.findings,
+    ],
+    state: { ...replay.state, ...(learned.length > 0 ? { learned } : {}) },
     counts: result.counts,
   };
 }
@@ -123,10 +137,21 @@ function evaluateAggregates(
 }
 
 /** Rule `ima.keys`: a signature counts for the paths that its key is scoped to, and for no others. */
-function signedBy({ keys }: ImaPolicy, memo: ImaSignatureMemo | undefined): SignedBy | undefined {
-  if (keys.length === 0) return undefined;
-  const ring = new ImaKeyring(keys.map(({ key }) => key));
+function signedBy(
+  policy: ImaPolicy,
+  learned: readonly LearnedKey[],
+  memo: ImaSignatureMemo | undefined,
+): SignedBy | undefined {
+  if (policy.keys.length + learned.length === 0) return undefined;
+  // Most parts of a list need no signature: keys are read when the first one comes.
+  let known: { readonly keys: readonly ImaKeyRule[]; readonly ring: ImaKeyring } | undefined;
+  const read = () => {
+    const keys = [...policy.keys, ...rulesOfLearned(policy, learned)];
+    return { keys, ring: new ImaKeyring(keys.map(({ key }) => key)) };
+  };
   return (list, index) => {
+    known ??= read();
+    const { keys, ring } = known;
     const entry = imaEntry(list, index);
     const result = verifyImaSignature(entry, ring, memo);
     if (result.verdict !== 'good') return false;

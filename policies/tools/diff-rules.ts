@@ -15,6 +15,8 @@ export interface Grant {
     | 'violations'
     | 'key'
     | 'buffer'
+    | 'keyring'
+    | 'policy'
     | 'kexec'
     | 'boot'
     | 'when';
@@ -70,7 +72,39 @@ function imaGrants(rules: ImaRules | undefined, other: ImaRules | undefined): Gr
     grants.push({ what: 'exclude', message: `any bytes at ${text} (exclude)` });
   for (const text of beyond(rules.acceptedViolations, other.acceptedViolations))
     grants.push({ what: 'violations', message: `changes in use at ${text} (violations)` });
-  return [...grants, ...keyGrants(rules.keys, other.keys), ...bufferGrants(rules.buffers, other.buffers)];
+  return [
+    ...grants,
+    ...keyGrants(rules.keys, other.keys),
+    ...bufferGrants(rules.buffers, other.buffers),
+    ...keyringGrants(rules.keyrings, other.keyrings),
+    ...policyGrants(rules.measuredPolicy, other.measuredPolicy),
+  ];
+}
+
+function keyringGrants(keyrings: ImaRules['keyrings'], others: ImaRules['keyrings']): Grant[] {
+  return [...keyrings].flatMap(([name, { keys, paths }]): Grant[] => {
+    const theirs = others.get(name);
+    const more = keys === 'any' ? ['any'] : [...keys];
+    const isNew = (key: string) => theirs?.keys !== 'any' && (key === 'any' || !theirs?.keys.has(key));
+    return [
+      ...more
+        .filter(isNew)
+        .map((key): Grant => ({ what: 'keyring', message: `keyring ${name}: key ${key}` })),
+      ...[...beyond(paths, theirs?.paths ?? [])].map(
+        (text): Grant => ({ what: 'keyring', message: `files at ${text} signed by keys of keyring ${name}` }),
+      ),
+    ];
+  });
+}
+
+function policyGrants(own: ImaRules['measuredPolicy'], others: ImaRules['measuredPolicy']): Grant[] {
+  return [...others].flatMap(([path, theirs]): Grant[] => {
+    const digests = own.get(path);
+    if (!digests)
+      return [{ what: 'policy', message: `any IMA policy, or none that is measured, at ${path}` }];
+    const more = [...digests].filter((digest) => !theirs.has(digest));
+    return more.map((digest) => ({ what: 'policy', message: `the IMA policy ${digest} at ${path}` }));
+  });
 }
 
 /** Conditions of the other policy that this one does not have: compared by what they say, not by name. */

@@ -65,6 +65,17 @@ export function lintBuffers({ rules }: LintedIma): Remark[] {
   });
 }
 
+/** Keyrings that take any key, whose signatures then count. */
+export function lintKeyrings({ section }: LintedIma): Remark[] {
+  return Object.entries(section.keyrings ?? {}).flatMap(([name, { keys, paths = [] }]): Remark[] => {
+    if (keys !== 'any') return [];
+    const what = paths.length > 0 ? `, and files that it signs are allowed at ${paths.join(', ')}` : '';
+    const problem = `any key may come into the keyring ${name}${what}`;
+    const advice = 'name the SHA-256 of the certificates that may come into it';
+    return [{ code: 'keyring.any', path: ['ima', 'keyrings', name, 'keys'], problem, advice }];
+  });
+}
+
 function lintRisk(section: string, { text }: PathGlob, path: Remark['path'], effect: string): Remark[] {
   const risk = pathRisk(text);
   if (risk === undefined) return [];

@@ -5,7 +5,7 @@ import type { ImaRules } from '../ima-policy.ts';
 import { parsePolicy } from '../language/parse.ts';
 import { PolicyDocument } from '../language/schema.ts';
 import { lintBoot } from './lint-boot.ts';
-import { lintBuffers, lintExclusions, lintKeys, lintViolations } from './lint-paths.ts';
+import { lintBuffers, lintExclusions, lintKeyrings, lintKeys, lintViolations } from './lint-paths.ts';
 import { lintSets } from './lint-sets.ts';
 
 /** What a valid policy should perhaps not say. */
@@ -59,7 +59,7 @@ export function lintPolicy({ text, file, sets = [], stored }: LintInput): LintWa
   if (value.ima && rules) {
     const ima = { section: value.ima, rules };
     remarks.push(...lintMatch(ima), ...lintExclusions(ima, sets), ...lintViolations(ima), ...lintKeys(ima));
-    remarks.push(...lintBuffers(ima));
+    remarks.push(...lintBuffers(ima), ...lintKeyrings(ima));
   }
   remarks.push(...lintSets(rules?.allow ?? [], sets, stored));
   return remarks

@@ -44,7 +44,14 @@ const Stored = Type.Object({
           safe: Type.Boolean(),
         }),
       ),
-      ima: Type.Optional(Type.Object({ entries: Type.Integer(), bank: Bank, pcr: Type.String() })),
+      ima: Type.Optional(
+        Type.Object({
+          ...{ entries: Type.Integer(), bank: Bank, pcr: Type.String() },
+          learned: Type.Optional(
+            Type.Array(Type.Object({ keyring: Type.String(), certificate: Type.String() })),
+          ),
+        }),
+      ),
     }),
   ),
 });

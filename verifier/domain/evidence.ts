@@ -7,6 +7,7 @@ import type { TpmtPublic } from '../../core/tpm/public.ts';
 import { appraiseQuote, type QuoteAppraisal } from '../../core/tpm/quote.ts';
 import type { NodeHistory } from '../../policies/appraise.ts';
 import { type ChannelBinding, type ExpectedChannel, evaluateChannel } from '../../policies/rules/channel.ts';
+import type { LearnedKey } from '../../policies/rules/ima-keyrings.ts';
 import type { KnownLogs, MeasurementList } from '../transport/evidence-source.ts';
 
 /** What a node was asked, and by what its answer is judged. */
@@ -52,7 +53,12 @@ export interface StoredHistory {
     readonly restartCount: number;
     readonly safe: boolean;
   };
-  readonly ima?: { readonly entries: number; readonly bank: HashName; readonly pcr: string };
+  readonly ima?: {
+    readonly entries: number;
+    readonly bank: HashName;
+    readonly pcr: string;
+    readonly learned?: readonly LearnedKey[];
+  };
 }
 
 /** A part of a measurement list: `binary` is the kernel's form in base64. */
@@ -143,8 +149,9 @@ export function storedEvidence(
 
 function storedHistory({ clock, ima }: NodeHistory, bank: HashName): StoredHistory {
   const pcr = ima?.pcrs.get(bank);
+  const learned = ima?.learned ? { learned: ima.learned } : {};
   return {
     ...(clock ? { clock: { ...clock, clock: String(clock.clock) } } : {}),
-    ...(ima && pcr ? { ima: { entries: ima.entries, bank, pcr: toHex(pcr) } } : {}),
+    ...(ima && pcr ? { ima: { entries: ima.entries, bank, pcr: toHex(pcr), ...learned } } : {}),
   };
 }

@@ -1,8 +1,8 @@
 import { fromHex, toHex } from '../../core/bytes/encoding.ts';
-import type { ImaState } from '../../core/ima/replay.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import type { PolicyBank } from '../../policies/policy.ts';
-import type { BrokenList, ImaEvidence } from '../../policies/rules/ima.ts';
+import type { BrokenList, ImaEvidence, JudgedList } from '../../policies/rules/ima.ts';
+import type { LearnedKey } from '../../policies/rules/ima-keyrings.ts';
 import { readSentList } from '../../policies/rules/ima-list.ts';
 import type { ListPosition, MeasurementList } from '../transport/evidence-source.ts';
 
@@ -14,6 +14,8 @@ export interface ImaProgress {
   readonly bank: HashName;
   /** Hex: PCR 10 behind those entries. */
   readonly pcr: string;
+  /** Keys of keyrings that the policy follows, of those entries. */
+  readonly learned?: readonly LearnedKey[];
   /** `name@version`: another policy judges all of it again. */
   readonly policy: string;
 }
@@ -26,7 +28,7 @@ interface JudgedBy {
 
 /** What is known of a list, and where it goes on. */
 export interface KnownList {
-  readonly state: ImaState;
+  readonly state: JudgedList;
   readonly position: ListPosition;
 }
 
@@ -36,16 +38,20 @@ export function knownListOf(progress: ImaProgress | undefined, by: JudgedBy): Kn
   if (!progress || progress.bank !== bank || progress.policy !== nameOf(by)) return undefined;
   const { entries, bytes, pcr } = progress;
   if (bytes === undefined) return undefined;
-  const state = { entries, pcrs: new Map([[bank, fromHex(pcr, 'ima.pcr')]]) };
+  const { learned } = progress;
+  const pcrs = new Map([[bank, fromHex(pcr, 'ima.pcr')]]);
+  const state = { entries, pcrs, ...(learned ? { learned } : {}) };
   return { state, position: { entries, bytes } };
 }
 
 /** @param shown the part of the list that was judged last, which ends at or behind the state */
-export function imaProgress({ entries, pcrs }: ImaState, shown: ShownList, by: JudgedBy): ImaProgress {
+export function imaProgress(judged: JudgedList, shown: ShownList, by: JudgedBy): ImaProgress {
+  const { entries, pcrs, learned } = judged;
   const { bank } = by.policy.pcrs;
   const { list, firstEntry, offset } = shown;
   const bytes = offset + (list.columns.start[entries - firstEntry] ?? 0);
-  return { entries, bytes, bank, pcr: toHex(pcrs.get(bank) ?? new Uint8Array()), policy: nameOf(by) };
+  const pcr = toHex(pcrs.get(bank) ?? new Uint8Array());
+  return { entries, bytes, bank, pcr, ...(learned ? { learned } : {}), policy: nameOf(by) };
 }
 
 /** A part of a list, and where it starts in the kernel's binary file. */

@@ -23,6 +23,8 @@ const policy: ImaPolicy = {
   keys: [],
   kexec: false,
   buffers: new Map(),
+  keyrings: new Map(),
+  measuredPolicy: new Map(),
 };
 
 describe('lists of real boots', () => {

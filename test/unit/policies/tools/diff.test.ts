@@ -88,6 +88,27 @@ describe('diffPolicies', () => {
       ima(`keys: [{ id: b, key: ${KEY}, paths: [/opt/a/x, /opt/a/**, /opt/b/*] }]`),
       [['key', /^files at \/opt\/b\/\* signed by b \(sha256:[0-9a-f]{64}\)$/]],
     ],
+    [
+      'a key in a keyring',
+      ima(`keyrings: { .ima: { keys: [${A}], paths: [/opt/**] } }`),
+      ima(`keyrings: { .ima: { keys: [${A}, ${B}], paths: [/opt/**, /srv/*] } }`),
+      [
+        ['keyring', `keyring .ima: key ${B}`],
+        ['keyring', 'files at /srv/* signed by keys of keyring .ima'],
+      ],
+    ],
+    [
+      'any key in a keyring',
+      ima(`keyrings: { .ima: { keys: [${A}] } }`),
+      ima('keyrings: { .ima: { keys: any } }'),
+      [['keyring', 'keyring .ima: key any']],
+    ],
+    [
+      'an IMA policy that need not be measured',
+      ima(`measured-policy: { /usr/bin/true: [${A}] }`),
+      ima('kexec: refuse'),
+      [['policy', 'any IMA policy, or none that is measured, at /usr/bin/true']],
+    ],
     ['a buffer', ima('buffers: {}'), ima('buffers: { x: any }'), [['buffer', 'buffer x: anything']]],
     [
       'a buffer with any content',

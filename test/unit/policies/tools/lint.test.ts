@@ -60,6 +60,7 @@ describe('lintPolicy', () => {
     ['match.anywhere', ima('match: anywhere')],
     ['buffer.any', ima('buffers: { kexec-cmdline: any }')],
     ['buffer.any', ima('buffers: { .ima: any }')],
+    ['keyring.any', ima('keyrings: { .ima: { keys: any, paths: [/opt/**] } }')],
     ['key.everything', ima(`keys: [{ id: all, key: ${PEM}, paths: [/usr/**, /opt/**] }]`)],
     [
       'key.excluded',
