@@ -3,13 +3,13 @@ import { describeApi } from '../platform/http/openapi.ts';
 import { createHttpServer, type HttpServerOptions } from '../platform/http/server.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { assignmentRoutes } from './routes/assignments.ts';
-import { bootRoutes } from './routes/boot.ts';
 import { bundleRoutes } from './routes/bundle.ts';
 import type { RoutesDeps } from './routes/deps.ts';
 import { digestSetRoutes } from './routes/digest-sets.ts';
 import { draftRoutes } from './routes/draft.ts';
 import { eventRoutes } from './routes/events.ts';
 import { historyRoutes } from './routes/history.ts';
+import { measurementRoutes } from './routes/measurements.ts';
 import { policyRoutes } from './routes/policies.ts';
 import { resultRoutes } from './routes/result.ts';
 import { trustRoutes } from './routes/trust.ts';
@@ -29,7 +29,7 @@ export async function createVerifierApp(options: VerifierAppOptions, deps: Route
     assignmentRoutes,
     trustRoutes,
     historyRoutes,
-    bootRoutes,
+    measurementRoutes,
     resultRoutes,
     bundleRoutes,
     eventRoutes,

@@ -1,15 +1,14 @@
 import type { Command } from 'commander';
 import { AssayError } from '../../core/errors.ts';
-import type { InspectedEventLog } from '../../core/eventlog/index.ts';
 import type { NodeState } from '../../core/messages/common.ts';
 import type { Exposure } from '../../core/messages/exposure.ts';
 import type { NodeDetail, NodeSummary, VerdictRecord } from '../../core/messages/node.ts';
 import type { Api } from '../api.ts';
 import { type CommandContext, show } from '../context.ts';
-import { renderEventLog } from '../inspect/render-event-log.ts';
 import { exposureFields } from '../output/exposure.ts';
 import { relative, styleOutcome, styleState } from '../output/style.ts';
 import { type Field, renderFields, renderTable, shown, shownReason, shownReasons } from '../output/table.ts';
+import { nodeMeasuredCommands } from './node-measured.ts';
 
 type Context = () => CommandContext;
 
@@ -35,10 +34,7 @@ export function nodeCommands(program: Command, context: Context): void {
     .description('verdicts of a node, newest first')
     .option('--limit <n>', 'how many', '20')
     .action((name: string, options: { limit: string }) => history(context(), name, options.limit));
-  node
-    .command('boot <node>')
-    .description('the boot logs of its last pass: events, and what of them is proven')
-    .action((name: string) => boot(context(), name));
+  nodeMeasuredCommands(node, context);
   node
     .command('exposure <node>')
     .description('what it holds until when: certificate, agent in SPIRE, and what hangs on that')
@@ -184,26 +180,6 @@ async function history(context: CommandContext, name: string, limit: string): Pr
     limit,
   });
   show(context, verdicts, (rows) => (rows.length === 0 ? 'no verdict yet' : renderVerdicts(rows)));
-}
-
-interface Boot {
-  readonly at: string;
-  readonly firmware: InspectedEventLog | null;
-  readonly userspace: InspectedEventLog | null;
-  readonly problems: readonly string[];
-}
-
-async function boot(context: CommandContext, name: string): Promise<void> {
-  const api = await context.api();
-  const found = await api.get<Boot>('verifier', `/v1/nodes/${await api.nodeId(name)}/boot`);
-  show(context, found, ({ at, firmware, userspace, problems }) =>
-    [
-      `as it passed at ${at}`,
-      firmware ? renderEventLog(firmware) : 'no boot log of the firmware',
-      ...(userspace ? [renderEventLog(userspace)] : []),
-      ...problems.map((problem) => `a log that cannot be read: ${shown(problem)}`),
-    ].join('\n\n'),
-  );
 }
 
 async function showExposure(context: CommandContext, name: string): Promise<void> {

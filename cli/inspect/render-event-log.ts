@@ -3,19 +3,28 @@ import { renderFields, renderTable } from '../output/table.ts';
 
 const MAX_TEXT = 96;
 
+/** An event, and the rules that it breaks where it was judged. */
+type ShownEvent = InspectedEvent & { readonly rules?: readonly string[] };
+type Shown = Omit<InspectedEventLog, 'events' | 'format'> & {
+  readonly format: string;
+  readonly events: readonly ShownEvent[];
+};
+
 /** For people: what the log says was escaped when it was read. */
-export function renderEventLog(log: InspectedEventLog): string {
+export function renderEventLog(log: Shown): string {
   const { format, banks, events, replayed, warnings } = log;
   const head = renderFields([
     ['format', format],
     ['banks', banks.join(', ')],
     ['events', String(events.length)],
   ]);
-  const table = renderTable<InspectedEvent>(
+  const fails = events.some(({ rules = [] }) => rules.length > 0);
+  const table = renderTable<ShownEvent>(
     [
       { title: '#', value: ({ number }) => String(number), align: 'right' },
       { title: 'register', value: ({ register }) => register ?? '-' },
       { title: 'type', value: ({ type }) => type },
+      ...(fails ? [{ title: 'fails', value: ({ rules }: ShownEvent) => rules?.join(', ') ?? '' }] : []),
       { title: 'proven', value: ({ proven, why }) => (proven ? 'yes' : (why ?? 'no')) },
       { title: 'says', value: ({ says }) => (says.length > MAX_TEXT ? `${says.slice(0, MAX_TEXT)}…` : says) },
     ],

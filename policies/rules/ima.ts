@@ -23,6 +23,8 @@ export interface ImaEvidence {
 
 /** How much of a list is proven and judged, and what is to be known of it when more comes. */
 export interface JudgedList extends ImaState {
+  /** How its entries were taken. */
+  readonly counts?: ImaCounts;
   /** Keys of the keyrings that the policy follows. */
   readonly learned?: readonly LearnedKey[];
 }
@@ -49,7 +51,6 @@ export interface ImaEvaluation {
   readonly undecided?: Finding;
   /** What is proven and judged now. Kept only when the whole verdict is a pass: else all is shown and judged again. */
   readonly state?: JudgedList;
-  readonly counts?: ImaCounts;
 }
 
 /**
@@ -87,8 +88,23 @@ export function evaluateIma(input: ImaInput): ImaEvaluation {
       ...evaluateMeasuredPolicy(policy, list, replay.covered, firstEntry),
       ...result.findings,
     ],
-    state: { ...replay.state, ...(learned.length > 0 ? { learned } : {}) },
-    counts: result.counts,
+    state: {
+      ...replay.state,
+      counts: sumOf(result.counts, firstEntry > 0 ? before?.counts : undefined),
+      ...(learned.length > 0 ? { learned } : {}),
+    },
+  };
+}
+
+function sumOf(counts: ImaCounts, before: ImaCounts | undefined): ImaCounts {
+  if (!before) return counts;
+  return {
+    allowed: counts.allowed + before.allowed,
+    signed: counts.signed + before.signed,
+    excluded: counts.excluded + before.excluded,
+    buffers: counts.buffers + before.buffers,
+    violations: counts.violations + before.violations,
+    refused: counts.refused + before.refused,
   };
 }
 

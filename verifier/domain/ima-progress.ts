@@ -2,6 +2,7 @@ import { fromHex, toHex } from '../../core/bytes/encoding.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import type { PolicyBank } from '../../policies/policy.ts';
 import type { BrokenList, ImaEvidence, JudgedList } from '../../policies/rules/ima.ts';
+import type { ImaCounts } from '../../policies/rules/ima-entries.ts';
 import type { LearnedKey } from '../../policies/rules/ima-keyrings.ts';
 import { readSentList } from '../../policies/rules/ima-list.ts';
 import type { ListPosition, MeasurementList } from '../transport/evidence-source.ts';
@@ -14,6 +15,8 @@ export interface ImaProgress {
   readonly bank: HashName;
   /** Hex: PCR 10 behind those entries. */
   readonly pcr: string;
+  /** How those entries were taken; absent: recorded before that was counted. */
+  readonly counts?: ImaCounts;
   /** Keys of keyrings that the policy follows, of those entries. */
   readonly learned?: readonly LearnedKey[];
   /** `name@version`: another policy judges all of it again. */
@@ -38,20 +41,28 @@ export function knownListOf(progress: ImaProgress | undefined, by: JudgedBy): Kn
   if (!progress || progress.bank !== bank || progress.policy !== nameOf(by)) return undefined;
   const { entries, bytes, pcr } = progress;
   if (bytes === undefined) return undefined;
-  const { learned } = progress;
+  const { counts, learned } = progress;
   const pcrs = new Map([[bank, fromHex(pcr, 'ima.pcr')]]);
-  const state = { entries, pcrs, ...(learned ? { learned } : {}) };
+  const state = { entries, pcrs, ...(counts ? { counts } : {}), ...(learned ? { learned } : {}) };
   return { state, position: { entries, bytes } };
 }
 
 /** @param shown the part of the list that was judged last, which ends at or behind the state */
 export function imaProgress(judged: JudgedList, shown: ShownList, by: JudgedBy): ImaProgress {
-  const { entries, pcrs, learned } = judged;
+  const { entries, pcrs, counts, learned } = judged;
   const { bank } = by.policy.pcrs;
   const { list, firstEntry, offset } = shown;
   const bytes = offset + (list.columns.start[entries - firstEntry] ?? 0);
   const pcr = toHex(pcrs.get(bank) ?? new Uint8Array());
-  return { entries, bytes, bank, pcr, ...(learned ? { learned } : {}), policy: nameOf(by) };
+  return {
+    entries,
+    bytes,
+    bank,
+    pcr,
+    ...(counts ? { counts } : {}),
+    ...(learned ? { learned } : {}),
+    policy: nameOf(by),
+  };
 }
 
 /** A part of a list, and where it starts in the kernel's binary file. */

@@ -1,7 +1,8 @@
-import { desc, eq } from 'drizzle-orm';
+import { and, desc, eq, isNotNull } from 'drizzle-orm';
+import type { Finding } from '../../core/finding.ts';
 import type { VerdictRecord } from '../../core/messages/node.ts';
 import type { Queries } from '../../platform/database/index.ts';
-import { lastEvidence, verdict } from '../../platform/database/schema.ts';
+import { lastEvidence, type Outcome, verdict } from '../../platform/database/schema.ts';
 
 /** Evidence as it is shown. */
 export interface EvidenceRecord {
@@ -37,6 +38,26 @@ export async function listVerdicts(db: Queries, nodeId: string, limit: number): 
 export async function readLastEvidence(db: Queries, nodeId: string): Promise<EvidenceRecord | undefined> {
   const [row] = await db.select().from(lastEvidence).where(eq(lastEvidence.nodeId, nodeId));
   return row && { nodeId, at: row.at.toISOString(), evidence: row.evidence };
+}
+
+/** What a node showed last, as far as that is kept, and how it was judged. */
+export interface NewestEvidence extends EvidenceRecord {
+  readonly outcome: Outcome;
+  readonly reasons: readonly Finding[];
+}
+
+export async function readNewestEvidence(db: Queries, nodeId: string): Promise<NewestEvidence | undefined> {
+  const [failed] = await db
+    .select()
+    .from(verdict)
+    .where(and(eq(verdict.nodeId, nodeId), isNotNull(verdict.evidence)))
+    .orderBy(desc(verdict.id))
+    .limit(1);
+  const passed = await readLastEvidence(db, nodeId);
+  if (!failed || (passed && passed.at > failed.at.toISOString()))
+    return passed && { ...passed, outcome: 'pass', reasons: [] };
+  const { at, evidence, outcome, reasons } = failed;
+  return { nodeId, at: at.toISOString(), evidence, outcome, reasons };
 }
 
 export async function readVerdictEvidence(db: Queries, id: number): Promise<EvidenceRecord | undefined> {

@@ -1,9 +1,10 @@
-import { generateKeyPairSync, hash } from 'node:crypto';
+import { generateKeyPairSync, hash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EV, eventDigest, parseEventLog } from '../../../core/eventlog/index.ts';
 import type { SoftwareTpm } from '../../../tpm-sim/fleet/software-tpm.ts';
 import { draftPolicy, logsOf } from '../../../verifier/domain/draft.ts';
+import { readNodeBoot } from '../../../verifier/node-measurements.ts';
 import { readBootLog, removeOldBootLogs } from '../../../verifier/store/boot-logs.ts';
 import { addPolicy, assignPolicy } from '../../../verifier/store/policies.ts';
 import { readLastEvidence } from '../../../verifier/store/verdicts.ts';
@@ -194,6 +195,46 @@ async function assign(name: string, document: string): Promise<void> {
     await assignPolicy(tx, { subject: 'default', policy: name }, 'test');
   });
 }
+
+describe('the boot of a node, for people', () => {
+  test('has each register with the events that explain it', async () => {
+    const { id } = await scene('assay', 'sb-clean-1');
+    await lab.attest(id);
+    const { outcome, bank, pcrs, firmware, problems } = await readNodeBoot(database().db, id);
+    expect({ outcome, bank, problems }).toEqual({ outcome: 'pass', bank: 'sha256', problems: [] });
+    const seven = pcrs.find(({ pcr }) => pcr === 7);
+    expect(seven).toMatchObject({ status: 'replays', rules: [] });
+    const events = (seven?.events ?? []).map(({ index }) => firmware?.events[index]);
+    expect(new Set(events.map((event) => event?.register))).toEqual(new Set(['PCR 7']));
+    expect(pcrs.find(({ pcr }) => pcr === 16)?.status).toBe('channel-key');
+  });
+
+  test('is that of a fail since, with the rules that each event breaks', async () => {
+    const { id } = await scene('assay', 'sb-cmdline-changed');
+    await lab.attest(id);
+    const { outcome, pcrs, firmware } = await readNodeBoot(database().db, id);
+    expect(outcome).toBe('fail');
+    expect(pcrs.find(({ pcr }) => pcr === 8)?.rules).toEqual(['boot.command-line']);
+    const broken = firmware?.events.filter(({ rules }) => rules.length > 0) ?? [];
+    expect(broken.map(({ says }) => says)).toEqual([
+      expect.stringContaining('lab.debug=1'),
+      expect.stringContaining('lab.debug=1'),
+    ]);
+  });
+
+  test('names registers that nothing explains', async () => {
+    const { agent, id } = await scene('assay', 'sb-cmdline-changed');
+    agent.boot = logOf('sb-clean-1');
+    await lab.attest(id);
+    const { pcrs } = await readNodeBoot(database().db, id);
+    const unexplained = pcrs.filter(({ status }) => status === 'unexplained').map(({ pcr }) => pcr);
+    expect(unexplained).toEqual([8, 9]);
+  });
+
+  test('that was never judged is not found', async () => {
+    await expect(readNodeBoot(database().db, randomUUID())).rejects.toThrow(/no evidence is kept/);
+  });
+});
 
 describe('a draft', () => {
   test('that judges the boot is made from a node under any policy, and is met by it', async () => {

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { MeasuredFiles } from '../../../tpm-sim/fleet/measured-files.ts';
+import { readNodeFiles } from '../../../verifier/node-measurements.ts';
 import { useDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
 import { emptyTables, Lab } from './lab.ts';
@@ -27,6 +28,25 @@ describe('a node whose policy judges files', () => {
     expect((await lab.attest(id))?.outcome).toBe('pass');
     expect(asked.slice(-2)).toEqual([2, 3]);
     expect(agent.quotes).toBe(asked.length);
+  });
+
+  test('is counted over all parts of the list, and shows what fails', async () => {
+    const { files, id } = await fileScene(lab);
+    await lab.attest(id);
+    files.use('/usr/bin/date', 'date');
+    await lab.attest(id);
+    const counted = await readNodeFiles(database().db, id);
+    expect(counted.judged).toMatchObject({ entries: 3, counts: { allowed: 2, refused: 0 } });
+    expect(counted.last).toMatchObject({ outcome: 'pass', failing: [] });
+    files.use('/usr/local/bin/evil', 'evil');
+    await lab.attest(id);
+    const { last } = await readNodeFiles(database().db, id);
+    expect(last).toMatchObject({
+      outcome: 'fail',
+      list: { complete: true, violations: 0 },
+      failing: [{ rule: 'ima.digest', file: { path: '/usr/local/bin/evil', entry: 3 } }],
+    });
+    expect(Object.keys(last?.list?.templates ?? {})).toEqual(['ima-ng']);
   });
 
   test('ima.digest: an unknown file fails it by its path, and bans it', async () => {
@@ -95,6 +115,8 @@ describe('a node whose policy judges files', () => {
 
   test('ima.prefix: entries that came after the quote wait for the next one', async () => {
     const { agent, files, id } = await fileScene(lab);
+    // No poll of its own comes between from here on.
+    await lab.attest(id);
     agent.answer = (query) => {
       const quote = agent.quote(query);
       files.use('/usr/local/bin/evil', 'evil');
