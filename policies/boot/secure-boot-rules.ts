@@ -81,9 +81,8 @@ function fits({ certificate, image, owner }: SignatureMatch, one: TrustedSignatu
 }
 
 function renderSignature({ type, digest, owner }: TrustedSignature): string {
-  return type === 'x509'
-    ? `the certificate ${digest} of owner ${owner}`
-    : `${type} ${digest} of owner ${owner}`;
+  const what = type === 'x509' ? `the certificate ${digest}` : `${type} ${digest}`;
+  return owner === undefined ? `${what}, which has no owner` : `${what} of owner ${owner}`;
 }
 
 function renderMatch({ certificate, image, owner }: SignatureMatch): string {

@@ -26,7 +26,8 @@ export interface SecureBootState {
 
 /** An entry of a list, as a rule looks at it. */
 export interface TrustedSignature {
-  readonly owner: string;
+  /** `undefined` where shim measured an authority without it. */
+  readonly owner: string | undefined;
   readonly type: string;
   /** Hex SHA-256 of a certificate's DER, or the digest itself. */
   readonly digest: string;
@@ -156,7 +157,7 @@ function typeOf({ length }: Uint8Array): string {
 
 interface Signature {
   readonly type: string;
-  readonly signatureOwner: string;
+  readonly signatureOwner: string | undefined;
   readonly signatureData: Uint8Array;
 }
 

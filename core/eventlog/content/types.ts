@@ -8,6 +8,7 @@ import type { TaggedEvent } from './tagged.ts';
 export type DigestCover =
   | 'data' // all of the event's data
   | 'data-without-nul' // the data without the NUL at its end
+  | 'data-without-last' // the data without its last byte: an authority that shim 15 measured
   | 'variable-data' // VariableData alone: not the vendor and the name
   | 'text' // the text behind a label such as `grub_cmd: `: not the label
   | 'section-name' // the name of a section in ASCII, where the data has it in UTF-16

@@ -1,4 +1,4 @@
-import { parseVariableData } from '../efi/variable.ts';
+import { parseAuthorityData, parseVariableData } from '../efi/variable.ts';
 import type { Coverage } from './coverage.ts';
 import type { EventContent } from './types.ts';
 
@@ -31,12 +31,16 @@ export function bootVariableContent(coverage: Coverage): EventContent {
     : { kind: 'variable', ...coverage.unverified('variable-data'), unverified: variable };
 }
 
-/** EV_EFI_VARIABLE_AUTHORITY: the digest is of UEFI_VARIABLE_DATA, with one entry of the list in place of its value. */
+/**
+ * EV_EFI_VARIABLE_AUTHORITY: the digest is of UEFI_VARIABLE_DATA, with one entry of the list in place of its value. Shim
+ * 15 puts six bytes behind it, and its digest is of five of them.
+ */
 export function authorityContent(coverage: Coverage): EventContent {
   const { data, dataOffset } = coverage.event;
-  const variable = parseVariableData(data, dataOffset);
-  if (!coverage.of(data)) {
-    return { kind: 'authority', ...coverage.unverified('data'), unverified: variable };
+  const { variable, padded } = parseAuthorityData(data, dataOffset);
+  const covers = padded ? 'data-without-last' : 'data';
+  if (!coverage.of(padded ? data.subarray(0, -1) : data)) {
+    return { kind: 'authority', ...coverage.unverified(covers), unverified: variable };
   }
-  return { kind: 'authority', verified: true, covers: 'data', proven: variable, unverified: undefined };
+  return { kind: 'authority', verified: true, covers, proven: variable, unverified: undefined };
 }

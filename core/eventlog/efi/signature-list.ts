@@ -99,14 +99,25 @@ export function signatureCertificate({
 
 /** EFI_SIGNATURE_DATA by itself, as a db entry that vouched for an image is measured. */
 export interface EfiSignatureData {
-  readonly signatureOwner: string;
+  /** `undefined` where shim measured the certificate or digest alone: its own, and before 15.3 any. */
+  readonly signatureOwner: string | undefined;
   readonly signatureData: Uint8Array;
 }
 
-/** @throws {ParseError} when there is no room for an owner and a byte of data */
+/** @throws {ParseError} for what is neither alone, and has no room for an owner and a byte of data */
 export function parseSignatureData(bytes: Uint8Array, offset = 0): EfiSignatureData {
+  if (isAlone(bytes)) return { signatureOwner: undefined, signatureData: bytes };
   const reader = new Reader(bytes, 'EFI_SIGNATURE_DATA', offset);
   const signatureOwner = readGuid(reader, 'signatureOwner');
   if (reader.remaining === 0) reader.fail('signatureData', 'is empty');
   return { signatureOwner, signatureData: reader.raw(reader.remaining, 'signatureData') };
+}
+
+const SHA256_BYTES = 32;
+
+/** A SHA-256, or one SEQUENCE that fills the bytes, its length in two octets as that of every certificate is. */
+function isAlone(bytes: Uint8Array): boolean {
+  if (bytes.length === SHA256_BYTES) return true;
+  const [tag, form, high = 0, low = 0] = bytes;
+  return tag === 0x30 && form === 0x82 && (high << 8) + low + 4 === bytes.length;
 }

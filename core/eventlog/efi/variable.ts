@@ -13,12 +13,32 @@ export interface UefiVariableData {
 /** @throws {ParseError} unless the bytes are exactly one UEFI_VARIABLE_DATA */
 export function parseVariableData(bytes: Uint8Array, offset = 0): UefiVariableData {
   const reader = new Reader(bytes, 'UEFI_VARIABLE_DATA', offset);
+  const variable = readVariableData(reader);
+  reader.end();
+  return variable;
+}
+
+/** Bytes behind the variable in an authority that shim 15 measured: it counted its structure with padding. */
+const SHIM_PADDING_BYTES = 6;
+
+/** One UEFI_VARIABLE_DATA, and whether it stands as shim 15 wrote it. @throws {ParseError} for anything else */
+export function parseAuthorityData(
+  bytes: Uint8Array,
+  offset = 0,
+): { readonly variable: UefiVariableData; readonly padded: boolean } {
+  const reader = new Reader(bytes, 'UEFI_VARIABLE_DATA', offset);
+  const variable = readVariableData(reader);
+  const padded = reader.remaining === SHIM_PADDING_BYTES;
+  if (!padded) reader.end();
+  return { variable, padded };
+}
+
+function readVariableData(reader: Reader): UefiVariableData {
   const variableName = readGuid(reader, 'variableName');
   const nameLength = readLength(reader, 'unicodeNameLength');
   const dataLength = readLength(reader, 'variableDataLength');
   const unicodeName = reader.raw(2 * nameLength, 'unicodeName');
   const variableData = reader.raw(dataLength, 'variableData');
-  reader.end();
   return { variableName, unicodeName: utf16Text(unicodeName), variableData };
 }
 

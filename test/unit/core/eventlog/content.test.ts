@@ -177,6 +177,21 @@ describe('rules of single types', () => {
     expect(content(EV.EFI_VARIABLE_AUTHORITY, data, value)).toMatchObject({ why: 'mismatch' });
   });
 
+  test('an authority of shim 15: six bytes behind the variable, five of them measured', () => {
+    const measured = concat(data, new Uint8Array(5));
+    const logged = concat(measured, Uint8Array.of(0xaf));
+    expect(content(EV.EFI_VARIABLE_AUTHORITY, logged, measured)).toMatchObject({
+      ...{ kind: 'authority', verified: true, covers: 'data-without-last' },
+      proven: { unicodeName: 'Boot0001', variableData: value },
+    });
+    for (const of of [logged, data, value]) {
+      expect(content(EV.EFI_VARIABLE_AUTHORITY, logged, of)).toMatchObject({ why: 'mismatch' });
+    }
+    expect(content(EV.EFI_VARIABLE_AUTHORITY, measured, measured)).toMatchObject({ why: 'malformed' });
+    // Of no other type.
+    expect(content(EV.EFI_VARIABLE_DRIVER_CONFIG, logged, measured)).toMatchObject({ why: 'malformed' });
+  });
+
   test.each([EV.EFI_BOOT_SERVICES_APPLICATION, EV.EFI_BOOT_SERVICES_DRIVER, EV.EFI_RUNTIME_SERVICES_DRIVER])(
     'an image of type %i is never proven by the log, not even when the digest is of the data',
     (type) => {

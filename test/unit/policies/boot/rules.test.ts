@@ -275,6 +275,34 @@ describe('boot.rules: Secure Boot', () => {
       judge(rules({ authorities: `[{ certificate: ${UEFI_CA} }]` }), recorded(GRUB)).findings,
     ).toMatchObject([{ rule: 'boot.authority', pcr: 7, message: expect.stringContaining(DEBIAN_CA) }]);
   });
+
+  test('boot.authority: shim names a certificate without an owner, and shim 15 with bytes behind it', () => {
+    const both = rules({ authorities: `[{ certificate: ${UEFI_CA} }, { certificate: '${DEBIAN_CA}' }]` });
+    // Event 28 is what vouched for GRUB.
+    const bare = (events: Event[], padding: number) => {
+      const old = events[28]?.data.subarray(32 + 2 * 'MokListRT'.length + 16) ?? new Uint8Array();
+      const data = concat(variable(SHIM, 'Shim', old), new Uint8Array(padding));
+      const measured = event(7, EV.EFI_VARIABLE_AUTHORITY, padding > 0 ? data.subarray(0, -1) : data);
+      return events.with(28, { ...measured, data });
+    };
+    for (const padding of [0, 6]) {
+      expect(
+        judge(
+          both,
+          measuring(GRUB, (events) => bare(events, padding)),
+        ).findings,
+      ).toEqual([]);
+    }
+    const owned = rules({ authorities: `[{ certificate: ${UEFI_CA} }, { owner: ${SHIM} }]` });
+    expect(
+      judge(
+        owned,
+        measuring(GRUB, (events) => bare(events, 0)),
+      ).findings,
+    ).toMatchObject([
+      { rule: 'boot.authority', message: expect.stringContaining(`${DEBIAN_CA}, which has no owner`) },
+    ]);
+  });
 });
 
 describe('boot.rules: what ran', () => {

@@ -151,6 +151,28 @@ describe('the meaning follows vendor and name', () => {
       value: true,
     });
   });
+
+  test('shim measures its own certificate, and older ones any certificate or digest, without an owner', () => {
+    const db = variableOf('sb-clean-1', 22);
+    const certificate = db.variableData.subarray(16);
+    const digest = new Uint8Array(32).fill(7);
+    for (const [vendor, name, value] of [
+      [VENDOR.SHIM, 'Shim', certificate],
+      [VENDOR.SHIM, 'MokList', certificate],
+      [VENDOR.SECURITY_DATABASE, 'db', certificate],
+      [VENDOR.SECURITY_DATABASE, 'db', digest],
+    ] as const) {
+      expect(authorityValue(variable(vendor, name, value))).toEqual({
+        type: 'signature-data',
+        signature: { signatureOwner: undefined, signatureData: value },
+      });
+    }
+    // One byte more or less, and it begins with an owner.
+    for (const value of [concat(certificate, Uint8Array.of(0)), certificate.subarray(0, -1)]) {
+      const read = authorityValue(variable(VENDOR.SHIM, 'Shim', value));
+      expect(read).toMatchObject({ signature: { signatureData: value.subarray(16) } });
+    }
+  });
 });
 
 describe('UEFI_VARIABLE_DATA', () => {
