@@ -118,6 +118,8 @@ function describeValue(value: VariableValue): string {
   switch (value.type) {
     case 'boolean':
       return String(value.value);
+    case 'not-set':
+      return 'not set';
     case 'boot-order':
       return value.options.map((option) => option.toString(16).toUpperCase().padStart(4, '0')).join(', ');
     case 'load-option':

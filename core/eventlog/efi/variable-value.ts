@@ -13,6 +13,8 @@ import type { UefiVariableData } from './variable.ts';
 /** What a variable means, by vendor and name. No more proven than the bytes and the name it was read from. */
 export type VariableValue =
   | { readonly type: 'boolean'; readonly value: boolean }
+  /** A flag that the firmware looked for and did not find: as good as false. */
+  | { readonly type: 'not-set' }
   | { readonly type: 'signature-lists'; readonly signatures: readonly EfiSignature[] }
   /** The entry of a list that vouched for an image. */
   | { readonly type: 'signature-data'; readonly signature: EfiSignatureData }
@@ -78,6 +80,7 @@ function isShimCertificate({ variableName, unicodeName }: UefiVariableData): boo
 
 function flag(data: Uint8Array): VariableValue {
   const [value] = data;
+  if (data.length === 0) return { type: 'not-set' };
   if (data.length !== 1 || value === undefined || value > 1) {
     throw new ParseError('variableData', 0, `has ${data.length} bytes, one that is 0 or 1 expected`);
   }

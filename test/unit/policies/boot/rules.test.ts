@@ -182,6 +182,15 @@ describe('grammar', () => {
 });
 
 describe('boot.rules: Secure Boot', () => {
+  test('boot.secure-boot: firmware that has none measures the variable without a value', () => {
+    const without = event(7, EV.EFI_VARIABLE_DRIVER_CONFIG, variable(GLOBAL, 'SecureBoot', new Uint8Array()));
+    const boot = measuring(GRUB, replace(3, without));
+    expect(judge(policy(LAX), boot).findings).toEqual([]);
+    expect(judge(rules({ 'secure-boot': 'required' }), boot).findings).toMatchObject([
+      { rule: 'boot.secure-boot', pcr: 7, message: expect.stringContaining('is off') },
+    ]);
+  });
+
   test('boot.secure-boot: off, however often it is said to be on later', () => {
     const off = measuring(GRUB, replace(3, secureBoot(false)));
     expect(judge(rules({ 'secure-boot': 'required' }), off).findings).toMatchObject([
