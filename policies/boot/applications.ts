@@ -57,7 +57,7 @@ export function evaluateApplications(
 }
 
 function evaluateSigned({ enabled, authorities }: SecureBootState): Finding[] {
-  if (enabled === true && authorities.length > 0) return [];
+  if (enabled === true && authorities.some(({ signature }) => signature.type !== 'unknown')) return [];
   const why =
     enabled === true ? 'nothing vouched for the images that ran' : 'Secure Boot checked no signature';
   const message = `the policy wants signed images, and ${why}`;

@@ -77,7 +77,9 @@ function keysOf({ enabled, lists, authorities }: SecureBootState): Partial<Secti
     return entries.length > 0 ? [[key, { only: entries.map(matchOf) }] as const] : [];
   };
   const keys = [['pk', 'PK'] as const, ['kek', 'KEK'] as const, ['db', 'db'] as const].flatMap(named);
-  const vouched = authorities.map(({ signature }) => matchOf(signature));
+  const vouched = authorities.flatMap(({ signature }) =>
+    signature.type === 'unknown' ? [] : [matchOf(signature)],
+  );
   return {
     ...(keys.length > 0 ? { keys: Object.fromEntries(keys) } : {}),
     ...(vouched.length > 0 ? { authorities: vouched } : {}),

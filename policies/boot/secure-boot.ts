@@ -111,6 +111,10 @@ class SecureBootReader implements SecureBootState {
     if (value.type === 'signature-data') {
       const signature = trusted({ ...value.signature, type: typeOf(value.signature.signatureData) });
       this.authorities.push({ event, variable: unicodeName, signature });
+    } else if (value.type === 'bytes') {
+      // Something vouched, and nobody knows what: no match fits it.
+      const signature = { owner: undefined, type: 'unknown', digest: hash('sha256', value.bytes, 'hex') };
+      this.authorities.push({ event, variable: unicodeName, signature: { ...signature, data: value.bytes } });
     }
     return value.type === 'sbat' && unicodeName === 'SbatLevel' ? this.#sbatLevel(value.entries) : undefined;
   }

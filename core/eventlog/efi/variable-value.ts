@@ -67,15 +67,16 @@ function meaningOf(vendor: string, name: string): Meaning | undefined {
 export function authorityValue(variable: UefiVariableData): VariableValue {
   const meaning = meaningOf(variable.variableName, variable.unicodeName);
   if (meaning === flag || meaning === sbatLevel) return meaning(variable.variableData);
-  if (meaning === signatureLists || isShimCertificate(variable)) {
+  if (meaning === signatureLists || isBuiltIn(variable)) {
     return { type: 'signature-data', signature: parseSignatureData(variable.variableData) };
   }
   return { type: 'bytes', bytes: variable.variableData };
 }
 
-// The certificate that is built into shim goes under this name before it is in MokListRT.
-function isShimCertificate({ variableName, unicodeName }: UefiVariableData): boolean {
-  return variableName === VENDOR.SHIM && (unicodeName === 'Shim' || unicodeName === 'vendor_db');
+// What is built into shim is no variable and goes under these names; later shims look it up in MokListRT as well.
+function isBuiltIn({ variableName, unicodeName }: UefiVariableData): boolean {
+  if (variableName === VENDOR.SECURITY_DATABASE) return unicodeName === 'vendor_db';
+  return variableName === VENDOR.SHIM && unicodeName === 'Shim';
 }
 
 function flag(data: Uint8Array): VariableValue {

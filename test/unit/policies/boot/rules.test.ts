@@ -10,6 +10,7 @@ const LAX =
   '{ profile: shim-grub, secure-boot: any, applications: any, files: any, command-line: any, option-roms: any }';
 const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
 const SHIM = '605dab50-e046-4300-abb6-3dd810dd8b23';
+const DATABASE = 'd719b2cb-3d3a-4596-a3bc-dad00e67656f';
 const MICROSOFT = '77fa9abd-0359-4d32-bd60-28f4e78f784b';
 const UEFI_CA = '48e99b991f57fc52f76149599bff0a58c47154229b9f8d603ac40d3500248507';
 const DEBIAN_CA = '079646974bce09b1f04da67bd722d1fb0947ae4c4010bccdbba52d5b23cbf1a2';
@@ -285,6 +286,23 @@ describe('boot.rules: Secure Boot', () => {
     ).toMatchObject([{ rule: 'boot.authority', pcr: 7, message: expect.stringContaining(DEBIAN_CA) }]);
   });
 
+  test('boot.authority: what nobody knows is not accepted, and signs nothing', () => {
+    const stranger = event(7, EV.EFI_VARIABLE_AUTHORITY, variable(SHIM, 'Friend', ascii('trust me')));
+    const boot = measuring(GRUB, append(stranger));
+    expect(judge(policy(LAX), boot).findings).toEqual([]);
+    const named = rules({ authorities: `[{ certificate: ${UEFI_CA} }, { certificate: '${DEBIAN_CA}' }]` });
+    expect(judge(named, boot).findings).toMatchObject([
+      { rule: 'boot.authority', message: expect.stringContaining('unknown') },
+    ]);
+    const alone = measuring(GRUB, (events) => [
+      ...events.filter(({ type }) => type !== EV.EFI_VARIABLE_AUTHORITY),
+      stranger,
+    ]);
+    expect(rulesOf(judge(rules({ applications: 'signed', 'secure-boot': 'required' }), alone))).toEqual([
+      'boot.application',
+    ]);
+  });
+
   test('boot.authority: shim names a certificate without an owner, and shim 15 with bytes behind it', () => {
     const both = rules({ authorities: `[{ certificate: ${UEFI_CA} }, { certificate: '${DEBIAN_CA}' }]` });
     // Event 28 is what vouched for GRUB.
@@ -302,6 +320,14 @@ describe('boot.rules: Secure Boot', () => {
         ).findings,
       ).toEqual([]);
     }
+    const vendorDb = (events: Event[]) => {
+      const entry = events[28]?.data.subarray(32 + 2 * 'MokListRT'.length) ?? new Uint8Array();
+      return events.with(28, event(7, EV.EFI_VARIABLE_AUTHORITY, variable(DATABASE, 'vendor_db', entry)));
+    };
+    expect(judge(both, measuring(GRUB, vendorDb)).findings).toEqual([]);
+    expect(
+      judge(rules({ authorities: `[{ certificate: ${UEFI_CA} }]` }), measuring(GRUB, vendorDb)).findings,
+    ).toMatchObject([{ rule: 'boot.authority', message: expect.stringContaining(DEBIAN_CA) }]);
     const owned = rules({ authorities: `[{ certificate: ${UEFI_CA} }, { owner: ${SHIM} }]` });
     expect(
       judge(
