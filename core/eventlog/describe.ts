@@ -1,14 +1,13 @@
-import { printable, toHex } from '../bytes/encoding.ts';
+import { printable } from '../bytes/encoding.ts';
 import { ParseError } from '../errors.ts';
 import type { EventContent } from './content/types.ts';
-import { windowsEvents } from './content/windows.ts';
+import { describeBytes, describeNoAction, describeTag, describeTags, hexText } from './describe-data.ts';
 import { renderDevicePath } from './efi/device-path.ts';
 import type { EfiLoadOption } from './efi/load-option.ts';
 import { type EfiSignature, signatureCertificate } from './efi/signature-list.ts';
 import type { UefiVariableData } from './efi/variable.ts';
 import { authorityValue, type VariableValue, variableValue } from './efi/variable-value.ts';
 
-const MAX_BYTES_SHOWN = 32;
 const MAX_LISTED = 8;
 
 /**
@@ -41,7 +40,7 @@ function describe(content: EventContent): string {
       return `${printable(renderDevicePath(devicePath)) || 'no device path'}, ${imageLengthInMemory} bytes`;
     }
     case 'no-action':
-      return printable(content.unverified.signature) || hex(content.unverified.data);
+      return describeNoAction(content.unverified);
     default:
       return describeWhole(content);
   }
@@ -76,13 +75,11 @@ function describeWhole(content: Extract<EventContent, { readonly kind: WholeKind
       return `${printable(tableDescription)} ${listed(tables, ({ vendorGuid }) => vendorGuid)}`.trimStart();
     }
     case 'tags':
-      return listed(windowsEvents(shown(content)), ({ name, type, data }) =>
-        name.startsWith('unknown') ? describeTag(type, data) : name,
-      );
+      return describeTags(shown(content));
     case 'separator':
-      return shown(content).meaning === 'other' ? hex(shown(content).data) : shown(content).meaning;
+      return shown(content).meaning === 'other' ? describeBytes(shown(content).data) : shown(content).meaning;
     case 'bytes':
-      return hex(shown(content).data);
+      return describeBytes(shown(content).data);
   }
 }
 
@@ -99,12 +96,6 @@ function describeText(content: Extract<EventContent, { readonly kind: 'text' }>)
   const { text } = content.verified ? content.proven : content.unverified;
   const { label } = content.unverified;
   return label === '' ? printable(text) : `${printable(label)}: ${printable(text)}`;
-}
-
-function describeTag(id: number, data: Uint8Array): string {
-  const text = data.length > 0 && data.every((byte) => byte === 0 || (byte >= 0x20 && byte < 0x7f));
-  const value = text ? printable(String.fromCharCode(...data.filter((byte) => byte !== 0))) : hex(data);
-  return `tag 0x${id.toString(16)} ${value}`;
 }
 
 function describeVariable(
@@ -131,7 +122,7 @@ function describeValue(value: VariableValue): string {
     case 'signature-lists':
       return value.signatures.length === 0 ? 'empty' : listed(value.signatures, describeSignature);
     case 'bytes':
-      return hex(value.bytes);
+      return describeBytes(value.bytes);
   }
 }
 
@@ -141,11 +132,11 @@ function describeOption({ active, description, filePathList }: EfiLoadOption): s
 }
 
 function describeSignature(signature: Pick<EfiSignature, 'type' | 'signatureData'>): string {
-  if (signature.type !== 'x509') return `${signature.type} ${hex(signature.signatureData)}`;
+  if (signature.type !== 'x509') return `${signature.type} ${hexText(signature.signatureData)}`;
   try {
     return printable(signatureCertificate(signature).subject.text);
   } catch (error) {
-    if (error instanceof ParseError) return hex(signature.signatureData);
+    if (error instanceof ParseError) return hexText(signature.signatureData);
     throw error;
   }
 }
@@ -153,9 +144,4 @@ function describeSignature(signature: Pick<EfiSignature, 'type' | 'signatureData
 function listed<T>(items: readonly T[], one: (item: T) => string): string {
   const texts = items.slice(0, MAX_LISTED).map(one).join('; ');
   return items.length > MAX_LISTED ? `${texts}; and ${items.length - MAX_LISTED} more` : texts;
-}
-
-function hex(bytes: Uint8Array): string {
-  const start = toHex(bytes.subarray(0, MAX_BYTES_SHOWN));
-  return bytes.length > MAX_BYTES_SHOWN ? `${start}… (${bytes.length} bytes)` : start;
 }

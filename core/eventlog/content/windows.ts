@@ -11,8 +11,9 @@ export interface WindowsEvent {
   readonly children: readonly WindowsEvent[];
 }
 
-// SIPAEVENTTYPE_AGGREGATION: the event holds events.
-const AGGREGATION = 0x40000000;
+// SIPAEVENTTYPE_AGGREGATION in the class of containers: the event holds events. Tags of others have the bit by chance.
+const AGGREGATION = 0x40010000;
+const AGGREGATION_MASK = 0x7fff0000;
 const MAX_DEPTH = 8;
 
 const NAMES: ReadonlyMap<number, string> = new Map([
@@ -51,6 +52,14 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [0x00050014, 'SMT_STATUS'],
   [0x00050020, 'VSM_IDK_INFO'],
   [0x00050021, 'FLIGHTSIGNING'],
+  [0x00050022, 'PAGEFILE_ENCRYPTION_ENABLED'],
+  [0x00050023, 'VSM_IDKS_INFO'],
+  [0x00050024, 'HIBERNATION_DISABLED'],
+  [0x00050025, 'DUMPS_DISABLED'],
+  [0x00050026, 'DUMP_ENCRYPTION_ENABLED'],
+  [0x00050027, 'DUMP_ENCRYPTION_KEY_DIGEST'],
+  [0x00050028, 'LSAISO_CONFIG'],
+  [0x00050029, 'SBCP_INFO'],
   [0x00050030, 'HYPERVISOR_BOOT_DMA_PROTECTION'],
   [0x00060001, 'NOAUTHORITY'],
   [0x00060002, 'AUTHORITYPUBKEY'],
@@ -64,6 +73,25 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [0x00070008, 'AUTHORITYPUBLISHER'],
   [0x00070009, 'AUTHORITYSHA1THUMBPRINT'],
   [0x0007000a, 'IMAGEVALIDATED'],
+  [0x0007000b, 'MODULE_SVN'],
+  [0x00090001, 'ELAM_KEYNAME'],
+  [0x00090002, 'ELAM_CONFIGURATION'],
+  [0x00090003, 'ELAM_POLICY'],
+  [0x00090004, 'ELAM_MEASURED'],
+  [0x000a0001, 'VBS_VSM_REQUIRED'],
+  [0x000a0002, 'VBS_SECUREBOOT_REQUIRED'],
+  [0x000a0003, 'VBS_IOMMU_REQUIRED'],
+  [0x000a0004, 'VBS_MMIO_NX_REQUIRED'],
+  [0x000a0005, 'VBS_MSR_FILTERING_REQUIRED'],
+  [0x000a0006, 'VBS_MANDATORY_ENFORCEMENT'],
+  [0x000a0007, 'VBS_HVCI_POLICY'],
+  [0x000a0008, 'VBS_MICROSOFT_BOOT_CHAIN_REQUIRED'],
+  [0x000a0009, 'VBS_DUMP_USES_AMEROOT'],
+  [0x000a000a, 'VBS_VSM_NOSECRETS_ENFORCED'],
+  [0x80080001, 'QUOTE'],
+  [0x80080002, 'QUOTE_SIGNATURE'],
+  [0x80080003, 'AIKID'],
+  [0x80080004, 'AIKPUBDIGEST'],
   [0x40010001, 'TRUSTBOUNDARY'],
   [0x40010002, 'ELAM_AGGREGATION'],
   [0x40010003, 'LOADEDMODULE_AGGREGATION'],
@@ -83,7 +111,7 @@ export function windowsEvents(tags: readonly TaggedEvent[]): readonly WindowsEve
 
 function windowsEvent({ taggedEventId, taggedEventData, offset }: TaggedEvent, depth: number): WindowsEvent {
   const name = NAMES.get(taggedEventId) ?? `unknown 0x${taggedEventId.toString(16)}`;
-  const holds = (taggedEventId & AGGREGATION) !== 0 && taggedEventData.length > 0;
+  const holds = (taggedEventId & AGGREGATION_MASK) === AGGREGATION && taggedEventData.length > 0;
   if (holds && depth >= MAX_DEPTH) {
     throw new ParseError('SIPAEVENT', offset, `events are more than ${MAX_DEPTH} deep`);
   }

@@ -10,13 +10,16 @@ export interface UefiImageLoadEvent {
   readonly devicePath: Uint8Array;
 }
 
-/** @throws {ParseError} unless the bytes are exactly one UEFI_IMAGE_LOAD_EVENT */
+/**
+ * Shim writes eight or nine bytes more than the event has. They are let be: nothing of the data is in its digest.
+ *
+ * @throws {ParseError} unless the bytes begin with one UEFI_IMAGE_LOAD_EVENT
+ */
 export function parseImageLoadEvent(bytes: Uint8Array, offset = 0): UefiImageLoadEvent {
   const reader = new Reader(bytes, 'UEFI_IMAGE_LOAD_EVENT', offset);
   const imageLocationInMemory = reader.u64le('imageLocationInMemory');
   const imageLengthInMemory = reader.u64le('imageLengthInMemory');
   const imageLinkTimeAddress = reader.u64le('imageLinkTimeAddress');
   const devicePath = reader.raw(readLength(reader, 'lengthOfDevicePath'), 'devicePath');
-  reader.end();
   return { imageLocationInMemory, imageLengthInMemory, imageLinkTimeAddress, devicePath };
 }

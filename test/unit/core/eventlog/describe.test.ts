@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { concat, Writer } from '../../../../core/bytes/writer.ts';
 import { ParseError } from '../../../../core/errors.ts';
+import { EVENT_TAG } from '../../../../core/eventlog/content/tagged.ts';
 import { VENDOR } from '../../../../core/eventlog/efi/guid.ts';
 import { authorityValue, variableValue } from '../../../../core/eventlog/efi/variable-value.ts';
 import { EV, eventTypeName } from '../../../../core/eventlog/event-type.ts';
@@ -57,14 +58,69 @@ test('a line for each kind of event of real boots', () => {
 
 test('other kinds', () => {
   expect(line(EV.SEPARATOR, Uint8Array.of(1, 0, 0, 0))).toBe('error');
-  expect(line(EV.SEPARATOR, ascii('WBCL'))).toBe('5742434c');
+  expect(line(EV.SEPARATOR, ascii('WBCL'))).toBe('"WBCL"');
   expect(line(EV.CPU_MICROCODE, new Uint8Array(40))).toBe(`${'00'.repeat(32)}… (40 bytes)`);
   const tags = concat(tag(0x00050002, ascii('x')), tag(7, Uint8Array.of(1)));
-  expect(line(EV.EVENT_TAG, tags)).toBe('CODEINTEGRITY; tag 0x7 01');
+  expect(line(EV.EVENT_TAG, tags)).toBe('CODEINTEGRITY 120, tag 0x7 01');
   expect(
-    line(EV.EVENT_TAG, concat(...Array<Uint8Array>(10).fill(tag(0x00050002, ascii(''))))).slice(-10),
+    line(EV.EVENT_TAG, concat(...Array<Uint8Array>(66).fill(tag(0x00050002, ascii(''))))).slice(-10),
   ).toBe('and 2 more');
   expect(line(EV.EVENT_TAG, tag(0x40010001, ascii('abc')))).toMatch(/^malformed: .* at byte 119/);
+});
+
+test('what Windows measured, with its values', () => {
+  const module = concat(
+    tag(0x00070001, utf16('\\winload.efi\0')),
+    tag(0x00070002, Uint8Array.of(0, 1, 0, 0)),
+  );
+  const boundary = tag(0x40010001, concat(tag(0x00050002, Uint8Array.of(1)), tag(0x40010003, module)));
+  expect(line(EV.EVENT_TAG, boundary)).toBe(
+    'TRUSTBOUNDARY (CODEINTEGRITY 1, LOADEDMODULE_AGGREGATION (FILEPATH \\x5cwinload.efi, IMAGESIZE 256))',
+  );
+  const trustpoint = tag(0xc0010004, tag(0x80080003, utf16('AIK\0')));
+  expect(line(EV.NO_ACTION, trustpoint)).toBe('TRUSTPOINT_AGGREGATION (AIKID AIK)');
+  const many = concat(...Array<Uint8Array>(64).fill(tag(9, new Uint8Array(32))));
+  const more = concat(...Array<Uint8Array>(64).fill(tag(0x40010001, many)));
+  expect(line(EV.EVENT_TAG, tag(0x40010001, more))).toHaveLength(8193);
+});
+
+test('tags of systemd are no events of Windows, whatever bits their numbers have', () => {
+  for (const id of Object.values(EVENT_TAG)) {
+    expect(line(EV.EVENT_TAG, tag(id, ascii('some text')))).toBe(`tag 0x${id.toString(16)} some text`);
+  }
+});
+
+test('what EV_NO_ACTION tells', () => {
+  const padded = (text: string) => concat(ascii(text), new Uint8Array(16 - text.length));
+  const short = (text: string) => concat(Uint8Array.of(text.length), ascii(text));
+  expect(line(EV.NO_ACTION, concat(padded('StartupLocality'), Uint8Array.of(3)))).toBe('StartupLocality 3');
+  expect(line(EV.NO_ACTION, padded('StartupLocality'))).toBe('StartupLocality');
+  const platform = concat(
+    ...[new Uint8Array(20), short('Maker\0'), short('Model\0'), short('1\0'), short('Firm\0')],
+    ...[new Uint8Array(4), short('2.7\0')],
+  );
+  const event2 = concat(padded('SP800-155 Event2'), platform);
+  expect(line(EV.NO_ACTION, event2)).toBe('SP800-155 Event2: Maker Model 1, firmware Firm 2.7');
+  const uri = 'https://example.org/rim\0';
+  const event3 = concat(
+    padded('SP800-155 Event3'),
+    platform,
+    new Writer().u32le(1).u32le(uri.length).raw(ascii(uri)).bytes(),
+  );
+  expect(line(EV.NO_ACTION, event3)).toMatch(/ Firm 2\.7, manifest https:\/\/example\.org\/rim$/);
+  expect(line(EV.NO_ACTION, event2.subarray(0, 40))).toBe('SP800-155 Event2');
+});
+
+test('bytes that are a text are shown as one', () => {
+  expect(line(EV.PLATFORM_CONFIG_FLAGS, ascii('ACPI DATA\0'))).toBe('"ACPI DATA"');
+  expect(line(EV.PLATFORM_CONFIG_FLAGS, ascii('a\x1bb'))).toBe('611b62');
+});
+
+test('an image of shim has bytes behind it', () => {
+  const image = new Writer().u32le(0).u32le(0).u32le(512).u32le(0).raw(new Uint8Array(16)).bytes();
+  expect(line(EV.EFI_BOOT_SERVICES_APPLICATION, concat(image, new Uint8Array(9).fill(0xaf)))).toBe(
+    'no device path, 512 bytes',
+  );
 });
 
 test('bytes.text: what a node chose is escaped', () => {

@@ -104,14 +104,14 @@ describe('device paths', () => {
 });
 
 describe('UEFI_IMAGE_LOAD_EVENT', () => {
-  test('bytes.bounds: a path longer than the event, and bytes behind it, are refused', () => {
+  test('bytes.bounds: a path longer than the event is refused; bytes behind it are let be', () => {
     const bytes = dataOf('sb-clean-1', 24);
     const longer = Uint8Array.from(bytes);
     longer[24] = (longer[24] ?? 0) + 1;
     expect(parseErrorOf(() => parseImageLoadEvent(longer)).field).toBe(
       'UEFI_IMAGE_LOAD_EVENT.lengthOfDevicePath',
     );
-    expect(() => parseImageLoadEvent(concat(bytes, ascii('x')))).toThrow(/trailing/);
+    expect(parseImageLoadEvent(concat(bytes, ascii('x')))).toEqual(parseImageLoadEvent(bytes));
   });
 });
 
