@@ -1,16 +1,19 @@
 import { fromHex, printable, toHex } from '../../core/bytes/encoding.ts';
 import { AssayError, ParseError } from '../../core/errors.ts';
 import { parseImaAscii } from '../../core/ima/ascii.ts';
-import { parseImaList } from '../../core/ima/binary.ts';
+import { IMA_PCR, imaOfPcr, parseImaList } from '../../core/ima/binary.ts';
 import { imaEntry } from '../../core/ima/entry.ts';
 import type { ImaList } from '../../core/ima/list.ts';
-import { type ImaReplay, imaStart, replayIma } from '../../core/ima/replay.ts';
+import { type ImaExtendRule, type ImaReplay, imaStart, replayIma } from '../../core/ima/replay.ts';
 import { digestSize, type HashName } from '../../core/tpm/constants.ts';
+import { decodeBinary } from '../evidence-files/decode.ts';
+import { type ImaForm, imaFormOf } from './ima-form.ts';
 
 export interface InspectedImaEntry {
   readonly number: number;
   /** In the binary list. */
   readonly offset: number;
+  readonly pcr: number;
   readonly template: string;
   /** `sha256:…`; null for a violation, and where the template has none. */
   readonly digest: string | null;
@@ -22,6 +25,8 @@ export interface InspectedImaEntry {
 
 export interface InspectedImaList {
   readonly form: 'binary' | 'text';
+  /** Hash of the template hashes in the list. */
+  readonly hash: HashName;
   readonly entries: readonly InspectedImaEntry[];
   /** How many entries of each. */
   readonly templates: Readonly<Record<string, number>>;
@@ -31,10 +36,23 @@ export interface InspectedImaList {
   readonly bootAggregate: string | null;
   /** What the whole list leads PCR 10 to, by bank. */
   readonly replayed: Readonly<Record<string, string>>;
+  /** Other registers that the kernel's policy named. */
+  readonly others: readonly {
+    readonly pcr: number;
+    readonly entries: number;
+    readonly replayed: Readonly<Record<string, string>>;
+  }[];
   /** First entry whose own hash is not that of its data; null when all are. */
   readonly wrongHash: number | null;
-  /** Where a value was asked for: how many entries lead to it; null when no number of them does. */
-  readonly leadsTo: { readonly bank: string; readonly pcr10: string; readonly entries: number | null } | null;
+  /** Where a value was asked for: how many entries of PCR 10 lead to it; null when no number of them does. */
+  readonly leadsTo: {
+    readonly bank: string;
+    readonly pcr10: string;
+    readonly entries: number | null;
+    readonly of: number;
+    /** `padded-sha1`: as kernels before 5.8 extend other banks. */
+    readonly rule: ImaExtendRule | null;
+  } | null;
 }
 
 export interface ImaQuestion {
@@ -44,7 +62,6 @@ export interface ImaQuestion {
 }
 
 const BANKS: readonly HashName[] = ['sha1', 'sha256', 'sha384', 'sha512'];
-const SPACE = 0x20;
 
 /** @throws {AssayError} `malformed`, with the entry and the place in the file; `invalid-request` for a value that is none */
 export function inspectImaList(
@@ -53,29 +70,50 @@ export function inspectImaList(
   { bank, pcr10 }: ImaQuestion,
 ): InspectedImaList {
   const wanted = pcr10 === undefined ? undefined : readValue(pcr10, bank);
-  // A text begins with the register, two digits and a space; a binary list with the register in 32 bits.
-  const form = bytes[2] === SPACE ? 'text' : 'binary';
-  const list = parse(bytes, form, file);
+  const content = decodeBinary(bytes);
+  const { form, hash } = imaFormOf(content);
+  const list = parse(content, { form, hash }, file);
   const entries = Array.from({ length: list.length }, (_, index) => inspected(list, index));
-  const replays = new Map(BANKS.map((name) => [name, replay(list, name)]));
-  const found = wanted && replay(list, bank, wanted).covered;
+  const pcrs = new Set(entries.map(({ pcr }) => pcr));
+  const ofPcr = (pcr: number) => (pcrs.size === 1 && pcrs.has(pcr) ? list : imaOfPcr(list, pcr));
+  const main = ofPcr(IMA_PCR);
   const [first] = entries;
   return {
-    ...{ form, entries, templates: countBy(entries.map(({ template }) => template)) },
+    ...{ form, hash, entries, templates: countBy(entries.map(({ template }) => template)) },
     violations: entries.filter(({ violation }) => violation).length,
     signed: entries.filter(({ signed }) => signed).length,
     bootAggregate: first?.name === 'boot_aggregate' ? first.digest : null,
-    replayed: Object.fromEntries(
-      [...replays].map(([name, { state }]) => [name, toHex(state.pcrs.get(name) ?? new Uint8Array())]),
-    ),
-    wrongHash: replays.get('sha256')?.firstWrongHash ?? null,
-    leadsTo: wanted ? { bank, pcr10: toHex(wanted), entries: found ?? null } : null,
+    replayed: replayed(main),
+    others: [...pcrs]
+      .filter((pcr) => pcr !== IMA_PCR)
+      .map((pcr) => {
+        const other = ofPcr(pcr);
+        return { pcr, entries: other.length, replayed: replayed(other) };
+      }),
+    wrongHash: replay(list, 'sha256').firstWrongHash ?? null,
+    leadsTo: wanted ? { bank, pcr10: toHex(wanted), of: main.length, ...leadsTo(main, bank, wanted) } : null,
   };
 }
 
-function parse(bytes: Uint8Array, form: 'binary' | 'text', file: string): ImaList {
+function replayed(list: ImaList): Readonly<Record<string, string>> {
+  const values = BANKS.map(
+    (name) => [name, toHex(replay(list, name).state.pcrs.get(name) ?? new Uint8Array())] as const,
+  );
+  return Object.fromEntries(values);
+}
+
+function leadsTo(list: ImaList, bank: HashName, wanted: Uint8Array) {
+  for (const rule of ['template-hash', 'padded-sha1'] as const) {
+    const { covered } = replay(list, bank, wanted, rule);
+    if (covered !== undefined) return { entries: covered, rule };
+  }
+  return { entries: null, rule: null };
+}
+
+function parse(bytes: Uint8Array, { form, hash }: ImaForm, file: string): ImaList {
+  const options = { hash, pcr: 'any' } as const;
   try {
-    return form === 'text' ? parseImaAscii(bytes) : parseImaList(bytes);
+    return form === 'text' ? parseImaAscii(bytes, options) : parseImaList(bytes, options);
   } catch (error) {
     if (!(error instanceof ParseError)) throw error;
     throw new AssayError('malformed', `${file} is no measurement list that can be read: ${error.message}`);
@@ -92,19 +130,19 @@ function readValue(text: string, bank: HashName): Uint8Array {
 }
 
 function inspected(list: ImaList, index: number): InspectedImaEntry {
-  const { offset, template, digest, name, violation, fields } = imaEntry(list, index);
+  const { offset, pcr, template, digest, name, violation, fields } = imaEntry(list, index);
   return {
-    ...{ number: index, offset, template: template.name, violation },
+    ...{ number: index, offset, pcr, template: template.name, violation },
     digest: digest ? `${digest.algo}:${toHex(digest.value)}` : null,
     name: printable(name),
     signed: (fields.get('sig')?.length ?? 0) > 0 || (fields.get('modsig')?.length ?? 0) > 0,
   };
 }
 
-function replay(list: ImaList, bank: HashName, until?: Uint8Array): ImaReplay {
+function replay(list: ImaList, bank: HashName, until?: Uint8Array, rule?: ImaExtendRule): ImaReplay {
   // A value that nothing leads to: all of the list is replayed.
   const never = new Uint8Array(digestSize(bank)).fill(0xff);
-  return replayIma(list, imaStart([bank]), new Map([[bank, until ?? never]]));
+  return replayIma(list, imaStart([bank]), new Map([[bank, until ?? never]]), rule);
 }
 
 function countBy(names: readonly string[]): Record<string, number> {

@@ -14,7 +14,7 @@ for (const [value, digit] of [...'0123456789abcdef'].entries()) HEX[digit.charCo
 /** Writes lines of an ASCII list as binary entries, one behind the other. */
 export class AsciiEntryWriter {
   readonly #text: Uint8Array;
-  readonly #pcr: number;
+  readonly #pcr: number | 'any';
   readonly #hashBytes: number;
   #last: { readonly template: ImaTemplate; readonly start: number; readonly end: number } | undefined;
   #out: Uint8Array;
@@ -24,7 +24,7 @@ export class AsciiEntryWriter {
   #lineEnd = 0;
   #index = 0;
 
-  constructor(text: Uint8Array, pcr: number, hashBytes: number) {
+  constructor(text: Uint8Array, pcr: number | 'any', hashBytes: number) {
     this.#text = text;
     this.#pcr = pcr;
     this.#hashBytes = hashBytes;
@@ -133,7 +133,8 @@ export class AsciiEntryWriter {
     if (this.#text[this.#at] === SPACE) this.#at++;
     const end = this.#tokenEnd('pcr');
     const pcr = this.#decimal(end, 'pcr');
-    if (pcr !== this.#pcr) this.#fail('pcr', `is ${pcr}, ${this.#pcr} expected`, this.#at, 'bytes.known');
+    if (this.#pcr !== 'any' && pcr !== this.#pcr)
+      this.#fail('pcr', `is ${pcr}, ${this.#pcr} expected`, this.#at, 'bytes.known');
     this.#at = end;
     this.#next('template_hash');
     return pcr;

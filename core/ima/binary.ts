@@ -1,5 +1,5 @@
 import { ParseError } from '../errors.ts';
-import { digestSize, type HashName } from '../tpm/constants.ts';
+import { digestSize, type HashName, PCR_COUNT } from '../tpm/constants.ts';
 import { failEntry, scanFields, scanLegacyFields, u32At } from './fields.ts';
 import { ColumnBuilder, IMA_FLAG, type ImaList, NO_ALGO } from './list.ts';
 import { type ImaTemplate, imaTemplate, MAX_TEMPLATE_NAME_BYTES } from './template.ts';
@@ -9,8 +9,11 @@ export const IMA_PCR = 10;
 
 /** What a list is read with. */
 export interface ImaListOptions {
-  /** PCR that every entry must name; 10 by default. */
-  readonly pcr?: number;
+  /**
+   * PCR that every entry must name; 10 by default. A kernel's policy may send entries elsewhere (`pcr=11`): `any` reads
+   * them all, to look at; imaOfPcr has those that lead one register on.
+   */
+  readonly pcr?: number | 'any';
   /** Hash of the template hashes in the list, that is of the kernel's file it was read from; sha1 by default. */
   readonly hash?: HashName;
   readonly maxEntries?: number;
@@ -40,10 +43,20 @@ export function parseImaList(bytes: Uint8Array, options: ImaListOptions = {}): I
   return { bytes, length: columns.data.length, pcr, hash, templates: scanner.templates, columns };
 }
 
+/** The entries of a list that was read with `any` which extend one register, as a list of their own. */
+export function imaOfPcr({ bytes, columns, length, hash }: ImaList, pcr: number): ImaList {
+  const parts: Uint8Array[] = [];
+  for (let i = 0; i < length; i++) {
+    const start = columns.start[i] ?? 0;
+    if (u32At(bytes, start) === pcr) parts.push(bytes.subarray(start, columns.start[i + 1]));
+  }
+  return parseImaList(new Uint8Array(Buffer.concat(parts)), { pcr, hash, maxBytes: Infinity });
+}
+
 class ListScanner {
   readonly templates: ImaTemplate[] = [];
   readonly #bytes: Uint8Array;
-  readonly #pcr: number;
+  readonly #pcr: number | 'any';
   readonly #hashBytes: number;
   readonly #maxEntries: number;
   readonly #builder: ColumnBuilder;
@@ -53,7 +66,7 @@ class ListScanner {
   #lastLength = 0;
   #lastTemplate = -1;
 
-  constructor(bytes: Uint8Array, pcr: number, hashBytes: number, maxEntries: number) {
+  constructor(bytes: Uint8Array, pcr: number | 'any', hashBytes: number, maxEntries: number) {
     this.#bytes = bytes;
     this.#pcr = pcr;
     this.#hashBytes = hashBytes;
@@ -109,10 +122,11 @@ class ListScanner {
 
   #checkPcr(at: number): void {
     const pcr = u32At(this.#bytes, at);
-    if (pcr === this.#pcr) return;
-    const swapped = pcr === this.#pcr * 0x1000000;
+    const wanted = this.#pcr === 'any' ? IMA_PCR : this.#pcr;
+    if (pcr === wanted || (this.#pcr === 'any' && pcr < PCR_COUNT)) return;
+    const swapped = pcr === wanted * 0x1000000;
     const hint = swapped ? '; the list is in big-endian order, boot with ima_canonical_fmt' : '';
-    failEntry(this.#builder.length, 'pcr', at, `is ${pcr}, ${this.#pcr} expected${hint}`, 'bytes.known');
+    failEntry(this.#builder.length, 'pcr', at, `is ${pcr}, ${wanted} expected${hint}`, 'bytes.known');
   }
 
   #isZero(at: number): boolean {

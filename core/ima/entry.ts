@@ -42,7 +42,7 @@ export function imaEntry(list: ImaList, index: number): ImaEntry {
   return {
     index,
     offset,
-    pcr: list.pcr,
+    pcr: u32At(bytes, offset),
     template,
     templateHash: imaTemplateHash(list, index),
     templateData: imaTemplateData(list, index),

@@ -34,8 +34,8 @@ export interface ImaColumns {
 export interface ImaList {
   readonly bytes: Uint8Array;
   readonly length: number;
-  /** PCR that every entry names. */
-  readonly pcr: number;
+  /** PCR that every entry names, unless the list was read with those of `any`. */
+  readonly pcr: number | 'any';
   /** Hash of the template hashes in the list: sha1 in all kernels' default files. */
   readonly hash: HashName;
   readonly templates: readonly ImaTemplate[];
