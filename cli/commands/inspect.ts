@@ -1,9 +1,11 @@
 import { type Command, Option } from 'commander';
 import { fromHex } from '../../core/bytes/encoding.ts';
 import { AssayError, ParseError } from '../../core/errors.ts';
+import type { RegisterKind } from '../../core/eventlog/event.ts';
 import { type InspectedEventLog, inspectEventLog } from '../../core/eventlog/index.ts';
 import type { HashName } from '../../core/tpm/constants.ts';
 import { type CommandContext, show } from '../context.ts';
+import { decodeBinary } from '../evidence-files/decode.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readBytes } from '../files.ts';
 import { inspectEk, trustedRoots } from '../inspect/ek.ts';
@@ -13,6 +15,11 @@ import { renderEk } from '../inspect/render-ek.ts';
 import { renderEventLog } from '../inspect/render-event-log.ts';
 import { renderImaList } from '../inspect/render-ima-list.ts';
 import { renderQuote } from '../inspect/render-quote.ts';
+
+interface EventLogOptions {
+  readonly registers?: RegisterKind;
+  readonly digests?: boolean;
+}
 
 interface ImaOptions {
   readonly bank: HashName;
@@ -36,8 +43,17 @@ export function inspectCommands(program: Command, context: () => CommandContext)
     );
   inspect
     .command('eventlog <file>')
-    .description('a boot log: events, what of them their digests prove, and where they lead')
-    .action(async (file: string) => show(context(), eventLog(await readBytes(file), file), renderEventLog));
+    .description(
+      'a boot log: events, what of them their digests prove, and where they lead. Exit code 2 when it is cut',
+    )
+    .addOption(
+      new Option('--registers <kind>', 'of a TPM or of an Intel TD; without it the log tells').choices([
+        'pcr',
+        'tdx',
+      ]),
+    )
+    .option('--digests', 'show the digests of each event')
+    .action(async (file: string, options: EventLogOptions) => eventLog(context(), file, options));
   inspect
     .command('ima <file>')
     .description(
@@ -74,9 +90,19 @@ export function inspectCommands(program: Command, context: () => CommandContext)
     .action(async (file: string, options: { roots?: string }) => ek(context(), file, options.roots));
 }
 
-function eventLog(bytes: Uint8Array, file: string): InspectedEventLog {
+async function eventLog(
+  context: CommandContext,
+  file: string,
+  { registers, digests = false }: EventLogOptions,
+): Promise<void> {
+  const log = readLog(decodeBinary(await readBytes(file)), file, registers);
+  if (log.warnings.some(({ code }) => code === 'truncated')) process.exitCode = EXIT.usage;
+  show(context, log, (value) => renderEventLog(value, digests));
+}
+
+function readLog(bytes: Uint8Array, file: string, registers?: RegisterKind): InspectedEventLog {
   try {
-    return inspectEventLog(bytes);
+    return inspectEventLog(bytes, registers);
   } catch (error) {
     if (!(error instanceof ParseError)) throw error;
     throw new AssayError('malformed', `${file} is no event log that can be read: ${error.message}`);

@@ -11,7 +11,7 @@ type Shown = Omit<InspectedEventLog, 'events' | 'format'> & {
 };
 
 /** For people: what the log says was escaped when it was read. */
-export function renderEventLog(log: Shown): string {
+export function renderEventLog(log: Shown, withDigests = false): string {
   const { format, banks, events, replayed, warnings } = log;
   const head = renderFields([
     ['format', format],
@@ -25,6 +25,9 @@ export function renderEventLog(log: Shown): string {
       { title: 'register', value: ({ register }) => register ?? '-' },
       { title: 'type', value: ({ type }) => type },
       ...(fails ? [{ title: 'fails', value: ({ rules }: ShownEvent) => rules?.join(', ') ?? '' }] : []),
+      ...(withDigests
+        ? [{ title: 'digests', value: ({ digests }: InspectedEvent) => digestsOf(digests) }]
+        : []),
       { title: 'proven', value: ({ proven, why }) => (proven ? 'yes' : (why ?? 'no')) },
       { title: 'says', value: ({ says }) => (says.length > MAX_TEXT ? `${says.slice(0, MAX_TEXT)}…` : says) },
     ],
@@ -35,4 +38,10 @@ export function renderEventLog(log: Shown): string {
   );
   const told = warnings.map(({ code, offset, message }) => `warning at byte ${offset}: ${code}: ${message}`);
   return [head, table, ...values, ...(told.length > 0 ? [told.join('\n')] : [])].join('\n\n');
+}
+
+function digestsOf(digests: InspectedEvent['digests']): string {
+  return Object.entries(digests)
+    .map(([bank, digest]) => `${bank}:${digest}`)
+    .join(' ');
 }

@@ -1,6 +1,7 @@
 import { fromHex } from '../bytes/encoding.ts';
 import { ParseError } from '../errors.ts';
 import { digestSize, hashNameOf, TPM_ALG } from '../tpm/constants.ts';
+import { OTHER_HASHES } from './bank-names.ts';
 import type { EventDigest, LogBank } from './event.ts';
 
 /** A JSON object whose fields are yet to be looked at. */
@@ -32,19 +33,13 @@ export function readText(fields: JsonFields, name: string, offset: number): stri
   throw new ParseError(`content.${name}`, offset, 'is not a string');
 }
 
-const SM3 = 0x0012;
-const SHA3 = { 'sha3-256': 0x0027, 'sha3-384': 0x0028, 'sha3-512': 0x0029 };
-
 // Names of the TCG Algorithm Registry in lower case, and with a hyphen or an underscore.
 const ALGORITHMS: ReadonlyMap<string, LogBank> = new Map([
   ['sha1', bank(TPM_ALG.SHA1, 20)],
   ['sha256', bank(TPM_ALG.SHA256, 32)],
   ['sha384', bank(TPM_ALG.SHA384, 48)],
   ['sha512', bank(TPM_ALG.SHA512, 64)],
-  ['sm3-256', bank(SM3, 32)],
-  ['sha3-256', bank(SHA3['sha3-256'], 32)],
-  ['sha3-384', bank(SHA3['sha3-384'], 48)],
-  ['sha3-512', bank(SHA3['sha3-512'], 64)],
+  ...Object.entries(OTHER_HASHES).map(([name, { alg, bytes }]) => [name, bank(alg, bytes)] as const),
 ]);
 
 function bank(alg: number, bytes: number): LogBank {

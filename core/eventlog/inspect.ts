@@ -1,14 +1,17 @@
 import { toHex } from '../bytes/encoding.ts';
-import type { HashName } from '../tpm/constants.ts';
+import { type HashName, PCR_COUNT } from '../tpm/constants.ts';
+import { bankName } from './bank-names.ts';
 import { type CelLog, parseCelLog } from './cel.ts';
 import { recordContent } from './cel-content.ts';
 import { eventContent } from './content/content.ts';
 import type { EventContent } from './content/types.ts';
 import { describeContent } from './describe.ts';
-import type { EventDigest, EventLog, LogBank } from './event.ts';
+import type { EventDigest, EventLog, LogBank, RegisterKind } from './event.ts';
+import { EV } from './event-type.ts';
 import { parseEventLog } from './parse.ts';
-import { registerName } from './registers.ts';
+import { registerName, tdxRegisterOf } from './registers.ts';
 import { type Replay, replayEventLog, replayLogs } from './replay.ts';
+import { replayOther } from './replay-other.ts';
 
 /** An event of any log, to look at. */
 export interface InspectedEvent {
@@ -44,14 +47,27 @@ const OPENING = new Set([0x1e, 0x5b, 0x7b]);
  * Reads a boot log of any kind to look at: of the firmware (also a Windows WBCL or a CCEL), or a canonical one in JSON. One
  * that is cut is shown as far as it goes, with a warning. Nothing here decides anything.
  *
+ * @param registers where the log does not tell itself whose they are
  * @throws {ParseError} with the place in the log
  */
-export function inspectEventLog(bytes: Uint8Array): InspectedEventLog {
+export function inspectEventLog(bytes: Uint8Array, registers?: RegisterKind): InspectedEventLog {
   const first = bytes.find((byte) => byte > 0x20 || byte === 0x1e);
   const isJson = first !== undefined && OPENING.has(first);
-  return isJson
-    ? canonical(parseCelLog(bytes, { tolerateTruncation: true }))
-    : firmware(parseEventLog(bytes, { tolerateTruncation: true }));
+  const options = { tolerateTruncation: true, registers: registers ?? 'pcr' } as const;
+  if (isJson) return canonical(parseCelLog(bytes, options));
+  const log = parseEventLog(bytes, options);
+  const isTdx = registers === undefined && measuresAsTdx(log);
+  return firmware(isTdx ? parseEventLog(bytes, { ...options, registers: 'tdx' }) : log);
+}
+
+const TDX_REGISTERS = 5;
+const TDX_SECURE_BOOT = tdxRegisterOf(7);
+
+/** SecureBoot is the first variable that firmware measures: of a TPM in PCR 7, of a TD in the register for that. */
+function measuresAsTdx({ events }: EventLog): boolean {
+  const first = events.find(({ type }) => type === EV.EFI_VARIABLE_DRIVER_CONFIG);
+  const fits = events.every(({ pcr, type }) => pcr < TDX_REGISTERS || type === EV.NO_ACTION);
+  return fits && first?.pcr === TDX_SECURE_BOOT;
 }
 
 function firmware(log: EventLog): InspectedEventLog {
@@ -62,13 +78,17 @@ function firmware(log: EventLog): InspectedEventLog {
     events: log.events.map((event) =>
       inspected(
         { number: event.index, type: event.typeName, digests: event.digests },
-        event.pcr <= 23 ? registerName(log.registers, event.pcr) : null,
+        isRegister(log, event.pcr) ? registerName(log.registers, event.pcr) : null,
         eventContent(event, bank),
       ),
     ),
-    replayed: valuesOf(replayEventLog(log)),
+    replayed: valuesOf(replayEventLog(log), log.banks),
     warnings: log.warnings,
   };
+}
+
+function isRegister({ registers }: EventLog, index: number): boolean {
+  return index < (registers === 'tdx' ? TDX_REGISTERS : PCR_COUNT);
 }
 
 function canonical(log: CelLog): InspectedEventLog {
@@ -83,7 +103,7 @@ function canonical(log: CelLog): InspectedEventLog {
         recordContent(record, bank),
       ),
     ),
-    replayed: valuesOf(replayLogs(undefined, log)),
+    replayed: valuesOf(replayLogs(undefined, log), log.banks),
     warnings: log.warnings,
   };
 }
@@ -116,18 +136,18 @@ function bestBank(banks: readonly LogBank[]): HashName {
   return PREFERRED.find((name) => banks.some(({ hash }) => hash === name)) ?? 'sha256';
 }
 
-function bankName({ hash, alg }: LogBank): string {
-  return hash ?? `0x${alg.toString(16)}`;
-}
-
-function valuesOf({ input, values }: Replay): InspectedEventLog['replayed'] {
-  const banks = [...values].map(([bank, registers]) => {
+function valuesOf({ input, values }: Replay, banks: readonly LogBank[]): InspectedEventLog['replayed'] {
+  const all = banks.flatMap((bank) => {
+    const registers = bank.hash === undefined ? replayOther(input, bank) : values.get(bank.hash);
+    return registers === undefined ? [] : [[bankName(bank), registers] as const];
+  });
+  const named = all.map(([bank, registers]) => {
     const extended = [...registers].filter(([register]) => input.extends.has(register));
-    const named = extended.map(([register, value]) => [
+    const shown = extended.map(([register, value]) => [
       registerName(input.registers, register),
       toHex(value),
     ]);
-    return [bank, Object.fromEntries(named)] as const;
+    return [bank, Object.fromEntries(shown)] as const;
   });
-  return Object.fromEntries(banks);
+  return Object.fromEntries(named);
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,12 +7,15 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { renderEventLog } from '../../../cli/inspect/render-event-log.ts';
 import { toHex } from '../../../core/bytes/encoding.ts';
+import { concat, Writer } from '../../../core/bytes/writer.ts';
 import { ParseError } from '../../../core/errors.ts';
-import { inspectEventLog } from '../../../core/eventlog/index.ts';
-import { ascii, index, logBytes, pcrsOf } from '../core/eventlog/vectors.ts';
+import { EV, inspectEventLog } from '../../../core/eventlog/index.ts';
+import { agileLog, ascii, digests, index, logBytes, pcrsOf } from '../core/eventlog/vectors.ts';
 import { assay } from './policy/harness.ts';
 
 let folder: string;
+
+const sized = (data: Uint8Array) => new Writer().u32le(data.length).raw(data).bytes();
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'inspect-'));
@@ -75,6 +79,86 @@ describe('assay inspect eventlog', () => {
     const bad = await assay(['inspect', 'eventlog', file]);
     expect(bad).toMatchObject({ code: 2, err: expect.stringContaining(`${file} is no event log`) });
     expect((await assay(['inspect', 'eventlog', join(folder, 'nothing')])).code).toBe(2);
+  });
+
+  test('a log that is cut is shown, with exit code 2', async () => {
+    const file = join(folder, 'log');
+    writeFileSync(file, logBytes('ev-truncated'));
+    const cut = await assay(['inspect', 'eventlog', file]);
+    expect(cut.code).toBe(2);
+    expect(cut.out).toMatch(/^warning at byte \d+: truncated: the last event is cut/m);
+  });
+
+  test('base64 and hex of a log, as Keylime sends it, are read', async () => {
+    const file = join(folder, 'log');
+    const plain = inspectEventLog(logBytes('sb-clean-1'));
+    for (const form of ['base64', 'hex'] as const) {
+      writeFileSync(
+        file,
+        Buffer.from(logBytes('sb-clean-1'))
+          .toString(form)
+          .replace(/(.{76})/g, '$1\n'),
+      );
+      const shown = await assay(['inspect', 'eventlog', file, '--json']);
+      expect(JSON.parse(shown.out)).toEqual(plain);
+    }
+  });
+
+  test('shows digests where that is asked for', async () => {
+    const file = join(folder, 'log');
+    writeFileSync(file, logBytes('sb-clean-1'));
+    expect((await assay(['inspect', 'eventlog', file])).out).not.toContain('sha256:');
+    const { out } = await assay(['inspect', 'eventlog', file, '--digests']);
+    expect(out).toMatch(/SecureBoot = true/);
+    expect(out).toMatch(/ 4 +PCR 7 +EV_EFI_VARIABLE_DRIVER_CONFIG +sha1:[0-9a-f]{40} sha256:[0-9a-f]{64} /);
+  });
+
+  test.each([
+    ['sm3-256', 0x12, 'sm3', 32],
+    ['sha3-384', 0x28, 'sha3-384', 48],
+  ])('a bank of %s is named and replayed', (name, alg, node, size) => {
+    const digest = new Uint8Array(size).fill(7);
+    const algorithm = new Writer().u16le(alg).u16le(size).bytes();
+    const spec = concat(
+      ascii('Spec ID Event03\0'),
+      new Uint8Array(8),
+      new Writer().u32le(1).raw(algorithm).u8(0).bytes(),
+    );
+    const first = concat(
+      new Writer().u32le(0).u32le(EV.NO_ACTION).raw(new Uint8Array(20)).bytes(),
+      sized(spec),
+    );
+    const event = (pcr: number, type: number, data: Uint8Array = new Uint8Array()) =>
+      concat(new Writer().u32le(pcr).u32le(type).u32le(1).u16le(alg).raw(digest).bytes(), sized(data));
+    const locality = concat(ascii('StartupLocality\0'), Uint8Array.of(3));
+    const log = concat(first, event(0, EV.NO_ACTION, locality), event(0, EV.ACTION), event(0, EV.ACTION));
+    const found = inspectEventLog(log);
+    expect(found.banks).toEqual([name]);
+    expect(found.events[2]?.digests).toEqual({ [name]: toHex(digest) });
+    const extend = (value: Uint8Array): Uint8Array => createHash(node).update(value).update(digest).digest();
+    const start = new Uint8Array(size);
+    start[size - 1] = 3;
+    expect(found.replayed).toEqual({ [name]: { 'PCR 0': toHex(extend(extend(start))) } });
+  });
+
+  test('registers of a TD are told by where SecureBoot is, or by whom asks', async () => {
+    const secureBoot = (pcr: number) => ({
+      ...{ pcr, type: EV.EFI_VARIABLE_DRIVER_CONFIG, data: ascii('x') },
+      digests: digests('sha384', new Uint8Array(48)),
+    });
+    const registers = (log: Uint8Array, kind?: 'pcr' | 'tdx') =>
+      inspectEventLog(log, kind).events.map(({ register }) => register);
+    const td = agileLog('sha384', secureBoot(1), secureBoot(4));
+    expect(registers(td)).toEqual(['MRTD', 'RTMR[0]', 'RTMR[3]']);
+    expect(Object.keys(inspectEventLog(td).replayed.sha384 ?? {})).toEqual(['RTMR[0]', 'RTMR[3]']);
+    expect(registers(td, 'pcr')).toEqual(['PCR 0', 'PCR 1', 'PCR 4']);
+    expect(registers(agileLog('sha384', secureBoot(7), secureBoot(1)))).toEqual(['PCR 0', 'PCR 7', 'PCR 1']);
+    // A TD has no such register.
+    expect(registers(agileLog('sha384', secureBoot(1), secureBoot(7)))).toEqual(['PCR 0', 'PCR 1', 'PCR 7']);
+    const file = join(folder, 'log');
+    writeFileSync(file, agileLog('sha384', secureBoot(2)));
+    expect((await assay(['inspect', 'eventlog', file])).out).toContain('PCR 2');
+    expect((await assay(['inspect', 'eventlog', file, '--registers', 'tdx'])).out).toContain('RTMR[1]');
   });
 
   test('whatever the bytes are, it shows a log or says why not', () => {
