@@ -76,7 +76,10 @@ export function inspectQuote(files: QuoteFiles): InspectedQuote {
     attest: parsed ? shownAttest(parsed) : null,
     key: shownKey(publicArea, hasAttributes),
     signature: `${signed.type} ${signed.hash}`,
-    checks: checksOf(findings, { hasAttributes, values, nonce: files.nonce }),
+    checks: checksOf(findings, {
+      ...{ hasAttributes, values, nonce: files.nonce },
+      ...{ type: parsed?.attested.type, isSha1: signed.hash === 'sha1' },
+    }),
   };
 }
 
@@ -137,9 +140,14 @@ interface Given {
   readonly hasAttributes: boolean;
   readonly values: PcrBanks | undefined;
   readonly nonce: Uint8Array | undefined;
+  /** Of the attestation. */
+  readonly type: string | undefined;
+  /** Of the signature: a verifier refuses it without a further look. */
+  readonly isSha1: boolean;
 }
 
-function checksOf(findings: readonly Finding[], { hasAttributes, values, nonce }: Given): QuoteCheck[] {
+function checksOf(findings: readonly Finding[], given: Given): QuoteCheck[] {
+  const { hasAttributes, values, nonce, type, isSha1 } = given;
   const check = (what: string, rules: readonly string[], whyNot?: string): QuoteCheck => {
     if (whyNot !== undefined) return { rules, what, ok: null, messages: [whyNot] };
     const messages = [
@@ -150,22 +158,29 @@ function checksOf(findings: readonly Finding[], { hasAttributes, values, nonce }
   const noAttributes = hasAttributes
     ? undefined
     : 'a PEM or DER key does not say what it may do: give the TPM2B_PUBLIC or TPMT_PUBLIC';
+  // Of what is no quote a verifier looks no further.
+  const noAttest = type === undefined ? 'it is no attestation of a TPM' : undefined;
+  const noQuote = type === 'quote' ? undefined : (noAttest ?? `it is a ${type} attestation`);
   return [
     check('a quote that a TPM made', ['quote.magic']),
     check('the key signs what its TPM made, and nothing else', ['ak.attributes'], noAttributes),
     check('the key is strong enough', ['ak.weak']),
     check('the scheme is accepted', ['ak.scheme', 'ak.name', 'quote.signer'], noAttributes),
-    check('the signature is of this key', ['quote.signature']),
+    check(
+      'the signature is of this key',
+      ['quote.signature'],
+      isSha1 ? 'it is over SHA-1, whose signatures prove nothing' : undefined,
+    ),
     check(
       'the nonce is the one that was asked with',
       ['quote.nonce'],
-      nonce ? undefined : 'no --nonce was given',
+      nonce ? noAttest : 'no --nonce was given',
     ),
-    check('a bank that is evidence is quoted', ['quote.bank']),
+    check('a bank that is evidence is quoted', ['quote.bank'], noQuote),
     check(
       'the values are those that were quoted',
       ['quote.digest'],
-      values ? undefined : 'no --pcrs were given',
+      values ? noQuote : 'no --pcrs were given',
     ),
   ];
 }

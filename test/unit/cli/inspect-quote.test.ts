@@ -9,7 +9,7 @@ import { renderPcrBlob } from '../../../core/messages/keylime/pcr-blob.ts';
 import { renderQuoteString } from '../../../core/messages/keylime/quote-string.ts';
 import { publicKeyOf, spkiOf } from '../../../core/tpm/key.ts';
 import { marshalTpmtPublic, parseTpm2bPublic } from '../../../core/tpm/public.ts';
-import { parseTpmtSignature } from '../../../core/tpm/signature.ts';
+import { marshalTpmtSignature, parseTpmtSignature } from '../../../core/tpm/signature.ts';
 import { derSequence, derUnsigned } from '../../../core/x509/der-writer.ts';
 import { loadVectors, type QuoteVector, unbase64, unhex, vector } from '../core/tpm/vectors.ts';
 import { assay } from './policy/harness.ts';
@@ -110,6 +110,18 @@ describe('forms of the files', () => {
     const { attest, signature = new Uint8Array(), pcrs = new Uint8Array(), key, nonce } = good;
     const quote = text(renderQuoteString({ attest, signature, pcrBlob: pcrs }));
     expect(failed({ attest: quote, key, ...(nonce ? { nonce } : {}) })).toEqual([]);
+  });
+
+  test('what a verifier does not come to look at is not said to be so', () => {
+    const other = filesOf(vector(quotes, 'ecdsa-p256-ok'));
+    const [certify] = loadVectors('certify');
+    const attest = unhex(certify?.attest ?? '');
+    expect(undecided({ ...good, attest })).toEqual(['quote.bank', 'quote.digest']);
+    const none = Uint8Array.from(good.attest).fill(0, 0, 4);
+    expect(undecided({ ...good, attest: none })).toEqual(['quote.nonce', 'quote.bank', 'quote.digest']);
+    const sha1 = marshalTpmtSignature({ ...parseTpmtSignature(good.signature ?? attest), hash: 'sha1' });
+    expect(undecided({ ...good, signature: sha1, key: other.key })).toEqual(['quote.signature']);
+    expect(failed({ ...good, signature: sha1 })).toContain('ak.scheme,ak.name,quote.signer');
   });
 
   test('without nonce and values they are not looked at', () => {
