@@ -1,11 +1,12 @@
-import { toHex } from '../bytes/encoding.ts';
+import { printable, toHex } from '../bytes/encoding.ts';
 import { type HashName, PCR_COUNT } from '../tpm/constants.ts';
 import { bankName } from './bank-names.ts';
-import { type CelLog, parseCelLog } from './cel.ts';
+import { type CelLog, type CelRecord, parseCelLog } from './cel.ts';
 import { recordContent } from './cel-content.ts';
 import { eventContent } from './content/content.ts';
 import type { EventContent } from './content/types.ts';
 import { describeContent } from './describe.ts';
+import { describeImaTemplate } from './describe-ima.ts';
 import type { EventDigest, EventLog, LogBank, RegisterKind } from './event.ts';
 import { EV } from './event-type.ts';
 import { parseEventLog } from './parse.ts';
@@ -16,7 +17,7 @@ import { replayOther } from './replay-other.ts';
 /** An event of any log, to look at. */
 export interface InspectedEvent {
   readonly number: number;
-  /** `PCR 7`, or what a TD calls its register; null for what extends none. */
+  /** `PCR 7`, what a TD calls its register, or the NV index of an NvPCR; null for what extends none. */
   readonly register: string | null;
   readonly type: string;
   /** By bank. */
@@ -54,10 +55,17 @@ export function inspectEventLog(bytes: Uint8Array, registers?: RegisterKind): In
   const first = bytes.find((byte) => byte > 0x20 || byte === 0x1e);
   const isJson = first !== undefined && OPENING.has(first);
   const options = { tolerateTruncation: true, registers: registers ?? 'pcr' } as const;
-  if (isJson) return canonical(parseCelLog(bytes, options));
+  if (isJson)
+    return canonical(parseCelLog(bytes, { ...options, registers: registers ?? celRegisters(bytes) }));
   const log = parseEventLog(bytes, options);
   const isTdx = registers === undefined && measuresAsTdx(log);
   return firmware(isTdx ? parseEventLog(bytes, { ...options, registers: 'tdx' }) : log);
+}
+
+/** systemd logs what it measured in a TD with `rtmr` in place of `pcr` (cc-measure.log). */
+function celRegisters(bytes: Uint8Array): RegisterKind {
+  const start = Buffer.from(bytes.subarray(0, 4096)).toString('latin1');
+  return /^[^{]*\{[^{}[\]]*"rtmr"\s*:/.test(start) ? 'tdx' : 'pcr';
 }
 
 const TDX_REGISTERS = 5;
@@ -71,7 +79,6 @@ function measuresAsTdx({ events }: EventLog): boolean {
 }
 
 function firmware(log: EventLog): InspectedEventLog {
-  const bank = bestBank(log.banks);
   return {
     format: log.format,
     banks: log.banks.map(bankName),
@@ -79,7 +86,7 @@ function firmware(log: EventLog): InspectedEventLog {
       inspected(
         { number: event.index, type: event.typeName, digests: event.digests },
         isRegister(log, event.pcr) ? registerName(log.registers, event.pcr) : null,
-        eventContent(event, bank),
+        eventContent(event, bestBank(event.digests)),
       ),
     ),
     replayed: valuesOf(replayEventLog(log), log.banks),
@@ -92,20 +99,36 @@ function isRegister({ registers }: EventLog, index: number): boolean {
 }
 
 function canonical(log: CelLog): InspectedEventLog {
-  const bank = bestBank(log.banks);
   return {
     format: 'canonical',
     banks: log.banks.map(bankName),
-    events: log.records.map((record) =>
-      inspected(
-        { number: record.index, type: record.contentType, digests: record.digests },
-        record.pcr === undefined ? null : registerName(log.registers, record.pcr),
-        recordContent(record, bank),
-      ),
-    ),
+    events: log.records.map((record) => inspectedRecord(record, log.registers)),
     replayed: valuesOf(replayLogs(undefined, log), log.banks),
     warnings: log.warnings,
   };
+}
+
+function inspectedRecord(record: CelRecord, registers: RegisterKind): InspectedEvent {
+  const { index, digests, content } = record;
+  const event = inspected(
+    { number: index, type: recordType(record), digests },
+    placeOf(record, registers),
+    recordContent(record, bestBank(digests)),
+  );
+  if (content.type !== 'ima') return event;
+  return { ...event, says: describeImaTemplate(content.templateName, content.templateData) };
+}
+
+function recordType({ content, contentType }: CelRecord): string {
+  if (content.type === 'pcclient') return content.event.typeName;
+  return content.type === 'ima'
+    ? `${contentType} ${printable(content.templateName)}`
+    : printable(contentType);
+}
+
+function placeOf({ pcr, nvIndex }: CelRecord, registers: RegisterKind): string | null {
+  if (pcr !== undefined) return registerName(registers, pcr);
+  return nvIndex === undefined ? null : `NV 0x${nvIndex.toString(16)}`;
 }
 
 interface Named {
@@ -131,9 +154,9 @@ function inspected(
 
 const PREFERRED: readonly HashName[] = ['sha256', 'sha384', 'sha512', 'sha1'];
 
-/** What the digests cover is the same in all banks; it is looked at in one. */
-function bestBank(banks: readonly LogBank[]): HashName {
-  return PREFERRED.find((name) => banks.some(({ hash }) => hash === name)) ?? 'sha256';
+/** What the digests of an event cover is the same in all banks; it is looked at in one. */
+function bestBank(digests: readonly EventDigest[]): HashName {
+  return PREFERRED.find((name) => digests.some(({ bank }) => bank.hash === name)) ?? 'sha256';
 }
 
 function valuesOf({ input, values }: Replay, banks: readonly LogBank[]): InspectedEventLog['replayed'] {

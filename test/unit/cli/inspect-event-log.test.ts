@@ -68,6 +68,58 @@ describe('assay inspect eventlog', () => {
     expect(renderEventLog(log)).not.toContain('\u001b[31m');
   });
 
+  test('canonical records of any place and kind, each proven in a bank that it has', () => {
+    const record = (
+      place: object,
+      content_type: string,
+      content: object,
+      measured: Uint8Array,
+      hashAlg = 'sha256',
+    ) => ({
+      ...place,
+      digests: [{ hashAlg, digest: createHash(hashAlg).update(measured).digest('hex') }],
+      ...{ content_type, content },
+    });
+    const template = concat(
+      sized(concat(ascii('sha1:\0'), new Uint8Array(20).fill(0x11))),
+      sized(ascii('/usr/bin/a\0')),
+    );
+    const zeros = new Uint8Array(4);
+    const records = [
+      record({ pcr: 4 }, 'pcclient_std', { event_type: 'EV_SEPARATOR', event_data: '00000000' }, zeros),
+      record(
+        { pcr: 10 },
+        'ima_template',
+        { template_name: 'ima-ng', template_data: toHex(template) },
+        template,
+        'sha1',
+      ),
+      record(
+        { nv_index: 0x1d10200 },
+        'systemd',
+        { nvIndexName: 'verity', string: 'x', eventType: 'dm-verity' },
+        ascii('x'),
+      ),
+    ];
+    const { events } = inspectEventLog(ascii(JSON.stringify(records)));
+    expect(events.map(({ register, type, proven }) => [register, type, proven])).toEqual([
+      ['PCR 4', 'EV_SEPARATOR', true],
+      ['PCR 10', 'ima_template ima-ng', true],
+      ['NV 0x1d10200', 'systemd', true],
+    ]);
+    expect(events[1]?.says).toBe(`sha1:${'11'.repeat(20)} /usr/bin/a`);
+    const rtmr = record(
+      { recnum: 0, rtmr: 2, mapped_pcr: 11 },
+      'systemd',
+      { string: 'x', eventType: 'phase' },
+      ascii('x'),
+      'sha384',
+    );
+    const td = inspectEventLog(ascii(`\x1e${JSON.stringify(rtmr)}\n`));
+    expect(td.events).toMatchObject([{ register: 'RTMR[2]', says: 'phase: x', proven: true }]);
+    expect(Object.keys(td.replayed.sha384 ?? {})).toEqual(['RTMR[2]']);
+  });
+
   test('exit codes: 0 for a log, 2 with the place for what is none, in words and in JSON', async () => {
     const file = join(folder, 'log');
     writeFileSync(file, logBytes('sb-clean-1'));
