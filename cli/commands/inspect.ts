@@ -136,7 +136,24 @@ async function quote(context: CommandContext, options: QuoteOptions): Promise<vo
 }
 
 async function ek(context: CommandContext, file: string, roots: string | undefined): Promise<void> {
-  const inspected = inspectEk(await readBytes(file), await trustedRoots(roots), context.now());
+  const certificate = decodeBinary(await readBytes(file));
+  const trusted = await trustedRoots(roots);
+  const inspected = named(file, () => inspectEk(certificate, trusted, context.now()));
   if (!inspected.ok) process.exitCode = EXIT.no;
   show(context, inspected, renderEk);
+}
+
+/** Says which file it is, and what else it may be. */
+function named<T>(file: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof ParseError)) throw error;
+    const isAttribute = error.field.endsWith('tbsCertificate.issuer') && error.message.includes('tag 0xa0');
+    const hint = isAttribute ? '; it is an attribute certificate, such as one of a platform' : '';
+    throw new AssayError(
+      'malformed',
+      `${file} is no EK certificate that can be read: ${error.message}${hint}`,
+    );
+  }
 }

@@ -118,7 +118,7 @@ class PathSearch {
     }
     const verdict = verifySignature(child, issuer);
     if (verdict === 'good') return undefined;
-    const { text } = child.subject;
+    const text = nameOf(child);
     if (verdict === 'bad') {
       const message = `the signature on ${text} was not made by the key of ${issuer.subject.text}`;
       return { rule: 'path.signature', message };

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { der, derSequence, derUnsigned } from '../../../core/x509/der-writer.ts';
 import { renderPem } from '../../../core/x509/pem.ts';
 import { assay as runAssay } from './policy/harness.ts';
 
@@ -32,6 +33,30 @@ describe('assay inspect ek', () => {
       tpm: { manufacturer: 'id:00001014', model: 'swtpm' },
       missingIssuer: { subject: 'CN=swtpm-localca', keyId: expect.stringMatching(/^[0-9a-f]{40}$/) },
       findings: [{ rule: 'ek.chain' }],
+    });
+  });
+
+  test('in base64, as registrars of Keylime have it, and in hex', async () => {
+    const bytes = readFileSync(CERTIFICATE);
+    const { ek } = await inspect(CERTIFICATE);
+    for (const form of ['base64', 'hex'] as const) {
+      expect((await inspect(write(form, bytes.toString(form)))).ek).toEqual(ek);
+    }
+  });
+
+  test('what is no certificate: which file, where, and what it may be', async () => {
+    const nothing = write('nothing', 'nothing');
+    const told = (file: string) => runAssay(['inspect', 'ek', file], undefined, NOW);
+    expect(await told(nothing)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(`${nothing} is no EK`),
+    });
+    // AttributeCertificateInfo (RFC 5755): version, holder, and an issuer where a certificate has its own.
+    const info = derSequence(derUnsigned(Uint8Array.of(1)), derSequence(), der(0xa0));
+    const attribute = write('attribute', derSequence(info, derSequence(), der(3, Uint8Array.of(0))));
+    expect(await told(attribute)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('attribute certificate'),
     });
   });
 
@@ -66,17 +91,17 @@ describe('assay inspect ek', () => {
 
   test('what is no certificate, and a root that is none, give exit code 2', async () => {
     expect(await inspect(write('text', 'hello'))).toMatchObject({ code: 2 });
-    const der = readFileSync(CERTIFICATE);
-    expect(await inspect(write('cut.der', der.subarray(0, 300)))).toMatchObject({ code: 2 });
+    const bytes = readFileSync(CERTIFICATE);
+    expect(await inspect(write('cut.der', bytes.subarray(0, 300)))).toMatchObject({ code: 2 });
     write('broken.crt', 'hello');
     expect(await inspect(CERTIFICATE, '--roots', folder)).toMatchObject({ code: 2 });
     expect(await inspect(CERTIFICATE, '--roots', '/nowhere')).toMatchObject({ code: 2 });
   });
 
   test('every prefix of a certificate is refused, none is a crash', async () => {
-    const der = readFileSync(CERTIFICATE);
-    for (let length = 0; length < der.length; length += 37) {
-      expect(await inspect(write('prefix.der', der.subarray(0, length)))).toMatchObject({ code: 2 });
+    const bytes = readFileSync(CERTIFICATE);
+    for (let length = 0; length < bytes.length; length += 37) {
+      expect(await inspect(write('prefix.der', bytes.subarray(0, length)))).toMatchObject({ code: 2 });
     }
   });
 });

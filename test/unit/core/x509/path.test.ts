@@ -56,6 +56,17 @@ describe('buildPath', () => {
     expect(result.ok && result.path).toHaveLength(3);
   });
 
+  test('a certificate without a subject goes by its serial', () => {
+    const nobody = chainOf({ leaf: { subject: derSequence(), signingKey: newKey().privateKey } });
+    const result = judge(nobody);
+    expect(result.ok ? [] : result.findings).toMatchObject([
+      {
+        rule: 'path.signature',
+        message: expect.stringMatching(/^the signature on the certificate with serial \w+ was not/),
+      },
+    ]);
+  });
+
   test('a leaf is not its own anchor', () => {
     const leaf = forgeLeaf();
     expect(judge({ leaf, intermediates: [], anchors: [leaf], at: NOON }).ok).toBe(false);
