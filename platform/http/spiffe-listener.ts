@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto';
 import { createServer, type Server } from 'node:https';
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import { AssayError } from '../../core/errors.ts';
@@ -27,6 +28,11 @@ export function spiffeRoles(roles: Readonly<Record<SpiffeRole, readonly string[]
 }
 
 const MAX_CHAIN = 8;
+const TLS = {
+  minVersion: 'TLSv1.3',
+  // A resumed session has the client's leaf and none of the certificates between it and the bundle.
+  secureOptions: constants.SSL_OP_NO_TICKET,
+} as const;
 
 /**
  * An HTTPS server that shows our X509-SVID, and the newest one from the next connection on. Whoever shows one that leads
@@ -45,11 +51,9 @@ export function createSpiffeServer(
     requestCert: true,
     // Our own code looks at the chain: OpenSSL knows nothing of trust domains.
     rejectUnauthorized: false,
-    minVersion: 'TLSv1.3',
+    ...TLS,
   });
-  source.onChange(({ certificate: cert, key }) =>
-    server.setSecureContext({ cert, key, minVersion: 'TLSv1.3' }),
-  );
+  source.onChange(({ certificate: cert, key }) => server.setSecureContext({ cert, key, ...TLS }));
   // Before the listener that hands the connection to HTTP.
   server.prependListener('secureConnection', (socket: TLSSocket) => {
     identified(socket, callerOf(socket, source, roleOf, logger));

@@ -53,9 +53,15 @@ export function pemOf(certificates: readonly Certificate[]): string {
   return certificates.map(({ der }) => renderPem('CERTIFICATE', der)).join('');
 }
 
-/** PEM of the anchors of a trust domain; empty when it is not known. */
+/**
+ * PEM of the anchors of a trust domain, for the `ca` of a connection: an empty one would stand for all that Node.js trusts.
+ *
+ * @throws {AssayError} `unavailable` when it is not known
+ */
 export function bundlePem({ bundles }: Pick<X509Identity, 'bundles'>, trustDomain: string): string {
-  return pemOf(bundles.get(trustDomain) ?? []);
+  const bundle = bundles.get(trustDomain) ?? [];
+  if (bundle.length > 0) return pemOf(bundle);
+  throw new AssayError('unavailable', `our SVID came without the bundle of ${trustDomain}`);
 }
 
 function readKey(key: Uint8Array): KeyObject {

@@ -1,4 +1,4 @@
-import type { PeerCertificate } from 'node:tls';
+import { connect, type PeerCertificate } from 'node:tls';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { renderPem } from '../../../../core/x509/pem.ts';
@@ -100,6 +100,25 @@ async function ask(path: string, caller?: Pem, expectedServer = OURS) {
   }
 }
 
+/** One request on a connection that goes on with a TLS session, if there is one. */
+async function connectAs(
+  { certificate: cert, key }: Pem,
+  session?: Buffer,
+): Promise<{ status: number; session?: Buffer }> {
+  const socket = connect({
+    ...{ host: '127.0.0.1', port: second, ca: renderPem('CERTIFICATE', a.root.certificate.der), cert, key },
+    ...(session ? { session } : {}),
+    checkServerIdentity: () => undefined,
+  });
+  let given: Buffer | undefined;
+  socket.on('session', (next) => {
+    given = next;
+  });
+  socket.end('GET /admin HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+  const answer = Buffer.concat(await Array.fromAsync<Buffer>(socket)).toString();
+  return { status: Number(answer.split(' ')[1]), ...(given ? { session: given } : {}) };
+}
+
 const svid = async (ca: SpiffeCa, id: string, options: SvidOptions = {}) => pem(await ca.svid(id, options));
 
 describe('with SVIDs at both ends', () => {
@@ -111,6 +130,13 @@ describe('with SVIDs at both ends', () => {
   test('an SVID that came with its intermediate is as good', async () => {
     const answer = await ask('/admin', await svid(a, ADA, { below: await a.below('between') }));
     expect(answer.status).toBe(200);
+  });
+
+  test('and so it is on the next connection, to which TLS would carry the leaf alone', async () => {
+    const caller = await svid(a, ADA, { below: await a.below('between') });
+    const first = await connectAs(caller);
+    const second = await connectAs(caller, first.session);
+    expect([first.status, second.status]).toEqual([200, 200]);
   });
 
   test('an ID of a federated trust domain has the role it was given and no other', async () => {
