@@ -26,7 +26,7 @@ export type WebhookMessage = Static<typeof WebhookMessage>;
 export const WebhookRecord = Type.Object(
   {
     name: Type.String(),
-    url: Type.String({ description: 'without what may be a secret: user, password, query' }),
+    url: Type.String({ description: 'without what may be a secret: path and query' }),
     state: Type.Enum(['delivering', 'failing', 'gone']),
     pending: Type.Integer({ description: 'Events that wait for it' }),
     deliveredAt: Nullable(Instant),

@@ -69,11 +69,15 @@ async function open(section: WebhookSection, directory: string): Promise<Webhook
   };
 }
 
+// What is wrong is said without the URL, in which path and query may be secrets.
 function parseUrl(text: string, where: string): URL {
+  const refuse = (problem: string) => new AssayError('invalid-config', `${where}: ${problem}`);
   const url = URL.parse(text);
-  if (!url) throw new AssayError('invalid-config', `${where}: ${JSON.stringify(text)} is no URL`);
+  if (!url) throw refuse('its url is no URL');
+  if (url.username || url.password)
+    throw refuse('its url has a user or a password, which are not sent: messages are signed');
   if (url.protocol === 'https:' || isLoopback(url.hostname)) return url;
-  throw new AssayError('invalid-config', `${where}: ${text} is not https, and not on this machine`);
+  throw refuse(`${url.origin} is not https, and not on this machine`);
 }
 
 function isLoopback(host: string): boolean {

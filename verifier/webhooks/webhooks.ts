@@ -100,11 +100,10 @@ function start(webhook: Webhook, { database, logger, onOutcome }: WebhooksOption
 }
 
 async function recordOf(row: WebhookRow, webhook: Webhook, { db }: Database): Promise<WebhookRecord> {
-  const { origin, pathname } = webhook.url;
   const state = row.goneAt ? 'gone' : row.failures > 0 ? 'failing' : 'delivering';
   return {
     name: row.name,
-    url: `${origin}${pathname}`,
+    url: webhook.url.origin,
     state,
     pending: await countPending(db, row.seq, webhook),
     deliveredAt: row.deliveredAt?.toISOString() ?? null,

@@ -40,7 +40,7 @@ class Receiver {
     await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
     const address = this.#server.address();
     if (address === null || typeof address === 'string') throw new Error('no port');
-    this.url = `http://127.0.0.1:${address.port}/hook?token=hidden`;
+    this.url = `http://127.0.0.1:${address.port}/hidden?token=hidden`;
     return this;
   }
 
@@ -256,10 +256,13 @@ test('a person can try it, and sees what went wrong; the list has no secret', as
   expect(await webhooks.test('hook-0')).toEqual({ status: 204 });
   expect(receiver.received).toMatchObject([{ signed: true, message: { type: 'test' } }]);
   const [listed] = await webhooks.list();
-  expect(listed?.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/hook$/);
+  expect(listed?.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  expect(JSON.stringify(listed)).not.toContain('hidden');
   await expect(webhooks.test('other')).rejects.toThrow(
     'there is no webhook other; verifier.webhooks has hook-0',
   );
   await receiver.stop();
-  await expect(webhooks.test('hook-0')).rejects.toMatchObject({ code: 'unavailable' });
+  await expect(webhooks.test('hook-0')).rejects.toMatchObject({
+    ...{ code: 'unavailable', message: expect.not.stringContaining('hidden') },
+  });
 });

@@ -23,6 +23,13 @@ test("a message is signed as openssl's HMAC signs it, once for each key", () => 
   expect(both?.split(' ')).toEqual([signature, expect.stringMatching(/^v1,[A-Za-z0-9+/]{43}=$/)]);
 });
 
+test('a message is signed as the reference library of Standard Webhooks signs it', () => {
+  const key = parseSecret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLBSw', 'x');
+  const at = new Date(1_614_265_330_000);
+  const headers = signedHeaders('msg_p5jXN8AQM9LWM0D4loKWxJek', at, '{"test": 2432232314}', [key]);
+  expect(headers['webhook-signature']).toBe('v1,7ZfhzVPycx30h5Eir9xwJqcFoOghCm5l42bMJlk8dp8=');
+});
+
 describe('a secret', () => {
   test('is whsec_ and base64, with or without a line end', () => {
     expect(parseSecret(`${SECRET}\n`, 'x')).toEqual(KEY);
@@ -71,12 +78,20 @@ describe('configuration', () => {
       /not https/,
     ],
     ['a URL that is none', () => one({ url: 'https://[/' }), /is no URL/],
+    ['a password that would not be sent', () => one({ url: 'https://u:hidden@x.org/' }), /are not sent/],
     ['no secret', () => one({ 'secret-files': ['missing'] }), /missing: cannot be opened/],
     ['a secret that others may read', () => one({ 'secret-files': [secret('open', 0o644)] }), /mode is 0644/],
     ['no CA', () => one({ ca: 'missing.pem' }), /siem: cannot read .*missing\.pem/],
   ])('%s is refused', async (_name, section, why) => {
     await expect(open(section() as never)).rejects.toThrow(why);
   });
+
+  test.each(['http://siem.example.org/hidden?a=hidden', 'https://x.org:99999/hidden', 'https://x:hidden@x.org/'])(
+    'what is said of %s holds no secret',
+    async (url) => {
+      await expect(open(one({ url }))).rejects.toThrow(/^(?!.*hidden)/);
+    },
+  );
 
   test('two of one name are refused', async () => {
     await expect(open(one(), one())).rejects.toThrow('two of them have one name');
