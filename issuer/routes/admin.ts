@@ -3,6 +3,7 @@ import { AssayError } from '../../core/errors.ts';
 import { GroupName, NodeId } from '../../core/messages/common.ts';
 import { BanRecord, CertificateRecord } from '../../core/messages/node.ts';
 import type { App } from '../../platform/http/server.ts';
+import { placesOf } from '../spire/places.ts';
 import { spireSnippet } from '../spire/snippet.ts';
 import { listBans } from '../store/bans.ts';
 import { listCertificates } from '../store/certificates.ts';
@@ -24,7 +25,10 @@ export function adminRoutes(app: App, deps: RoutesDeps): void {
         response: { 200: Type.Object({ bans: Type.Array(BanRecord) }) },
       },
     },
-    async () => ({ bans: await listBans(deps.database.db) }),
+    async () => {
+      const namesOf = (group: string | null) => placesOf(deps.spire, group).map(({ server }) => server.name);
+      return { bans: await listBans(deps.database.db, namesOf) };
+    },
   );
   app.get(
     '/v1/spire-snippet',

@@ -1,7 +1,7 @@
-import { and, asc, eq, sql } from 'drizzle-orm';
+import { and, asc, eq, getTableColumns, sql } from 'drizzle-orm';
 import type { BanRecord } from '../../core/messages/node.ts';
 import type { Database, Queries } from '../../platform/database/index.ts';
-import { ban, banPlace } from '../../platform/database/schema.ts';
+import { ban, banPlace, node } from '../../platform/database/schema.ts';
 import { type BanStore, FIRST_LOOK_MS, type WantedBan } from '../bans/reconciler.ts';
 
 const LOCK = 4_711_045;
@@ -88,17 +88,30 @@ WHERE ban.wanted IS DISTINCT FROM excluded.wanted OR (excluded.wanted AND ban.ep
 
 const MAX_ROWS = 10_000;
 
-/** What is wanted for each node, and what was reached where. */
-export async function listBans(db: Queries): Promise<BanRecord[]> {
-  const wishes = await db.select().from(ban).orderBy(asc(ban.since)).limit(MAX_ROWS);
+/**
+ * What is wanted for each node, and what was reached where.
+ *
+ * @param placesOf names of the places where nodes of a group attest; one that was taken out of the configuration keeps its
+ *   rows and is none
+ */
+export async function listBans(
+  db: Queries,
+  placesOf: (group: string | null) => readonly string[],
+): Promise<BanRecord[]> {
+  const wishes = await db
+    .select({ ...getTableColumns(ban), group: node.groupName })
+    .from(ban)
+    .innerJoin(node, eq(node.id, ban.nodeId))
+    .orderBy(asc(ban.since))
+    .limit(MAX_ROWS);
   const rows = await db.select().from(banPlace).orderBy(asc(banPlace.place));
   const reached = Map.groupBy(rows, ({ nodeId }) => nodeId);
-  return wishes.map(({ nodeId, wanted, epoch, since }) => ({
+  return wishes.map(({ nodeId, wanted, epoch, since, group }) => ({
     nodeId,
     wanted,
     since: since.toISOString(),
     places: (reached.get(nodeId) ?? [])
-      .filter((row) => row.wanted === wanted && row.epoch === epoch)
+      .filter((row) => row.wanted === wanted && row.epoch === epoch && placesOf(group).includes(row.place))
       .map(({ place, appliedAt, confirmedAt, attempts, lastError }) => ({
         place,
         appliedAt: appliedAt?.toISOString() ?? null,

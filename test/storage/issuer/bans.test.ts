@@ -67,7 +67,7 @@ async function bannedNode(): Promise<string> {
 
 const unban = (id: string) =>
   database().pool.query("UPDATE node_trust SET standing = 'unknown' WHERE node_id = $1", [id]);
-const rows = () => listBans(database().db);
+const rows = (places = ['east', 'west']) => listBans(database().db, () => places);
 const at = async (name: string) =>
   (await rows()).flatMap(({ wanted, places }) =>
     places.filter(({ place }) => place === name).map((one) => ({ wanted, ...one })),
@@ -88,6 +88,14 @@ test('a place is asked for the nodes of its groups alone', async () => {
   expect(await at('east')).toMatchObject([{ appliedAt: expect.any(String) }]);
   await reconciler({ ...place, name: 'west', groups: undefined }).round();
   expect([...banned].sort()).toEqual([web, db].sort());
+});
+
+test('a place that was taken out of the configuration is not listed, and begins where it was when it is back', async () => {
+  const id = await bannedNode();
+  const { place } = fakePlace();
+  await reconciler(place).round();
+  expect(await rows(['west'])).toMatchObject([{ nodeId: id, wanted: true, places: [] }]);
+  expect(await rows()).toMatchObject([{ places: [{ place: 'east', appliedAt: expect.any(String) }] }]);
 });
 
 test('a node that failed without a ban, and one that passes, are not banned', async () => {
