@@ -79,3 +79,31 @@ test('an agent of a node that is not ours is nobody', async () => {
   await said('00000000-0000-8000-8000-000000000000');
   expect((await database().pool.query('SELECT * FROM spire_clone')).rows).toEqual([]);
 });
+
+test('what several issuers find is said once, and again when it goes on, counts for more, or trust changed since', async () => {
+  const id = await trusted();
+  const verifier = await lab.verifier();
+  await lab.attest(id);
+  await verifier.close();
+  const said = (endsTrust: boolean) =>
+    recordClone(database(), { nodeId: id, place: 'east', message: 'used in two places', endsTrust });
+  const times = async () => {
+    const { rows } = await database().pool.query(
+      "SELECT count(*)::int AS count FROM audit_log WHERE act = 'node.clone-suspected' AND subject = $1",
+      [id],
+    );
+    return rows[0].count;
+  };
+  await Promise.all([said(false), said(false), said(false)]);
+  expect(await times()).toBe(1);
+  await database().pool.query("UPDATE spire_clone SET seen_at = seen_at - interval '4 minutes'");
+  await said(false);
+  expect(await times()).toBe(2);
+  await said(true);
+  expect(await times()).toBe(3);
+  await database().pool.query('UPDATE node_trust SET changed_at = clock_timestamp() WHERE node_id = $1', [
+    id,
+  ]);
+  await said(true);
+  expect(await times()).toBe(4);
+});
