@@ -4,6 +4,7 @@ import Type from 'typebox';
 import { parseYaml } from '../../core/document.ts';
 import { parseDuration } from '../../core/duration.ts';
 import { AssayError } from '../../core/errors.ts';
+import type { AuthoritiesAnswer, AuthorityRecord } from '../../core/messages/authorities.ts';
 import { acceptsNodes, EVASIONS, type EvasionResult, tryEvasion } from '../../platform/spire/evasion.ts';
 import { EvasionNode, type EvasionPki } from '../../platform/spire/evasion-node.ts';
 import { SpireServer } from '../../platform/spire/server.ts';
@@ -13,6 +14,7 @@ import { EXIT } from '../exit-codes.ts';
 import { readTextFile } from '../files.ts';
 import { readCa } from '../init/keyed-files.ts';
 import { layoutOf } from '../init/layout.ts';
+import { relative } from '../output/style.ts';
 import { renderFields, renderTable, shown } from '../output/table.ts';
 
 type Context = () => CommandContext;
@@ -24,6 +26,15 @@ export function spireCommands(program: Command, context: Context): void {
     .description('server and agent configuration that fits this PKI')
     .option('--group <group>', 'trust only the issuing CA of this group')
     .action((options: { group?: string }) => snippet(context(), options.group));
+  spire
+    .command('anchor')
+    .description('what the certificates of nodes lead to, in PEM: the file of ca_bundle_path')
+    .option('--group <group>', 'only the issuing CAs of this group')
+    .action((options: { group?: string }) => anchor(context(), options.group));
+  spire
+    .command('selectors')
+    .description('issuing CAs, and the selectors of their nodes that registration entries can rest on')
+    .action(() => selectors(context()));
   spire
     .command('plan')
     .description('which lifetimes keep what a failed node may do to so long')
@@ -49,6 +60,37 @@ async function snippet(context: CommandContext, group: string | undefined): Prom
   const api = await context.api();
   const answer = await api.get<{ server: string; agent: string }>('issuer', '/v1/spire-snippet', { group });
   show(context, answer, ({ server, agent }) => `${server.trimEnd()}\n\n${agent.trimEnd()}`);
+}
+
+const AUTHORITIES = ['issuer', '/v1/authorities'] as const;
+
+async function anchor(context: CommandContext, group: string | undefined): Promise<void> {
+  const api = await context.api();
+  const { root, groups } = await api.get<AuthoritiesAnswer>(...AUTHORITIES);
+  const pem = group === undefined ? root : groups[group];
+  if (pem === undefined)
+    throw new AssayError(
+      'not-found',
+      `there is no issuing CA for the group ${group}; there are those of ${Object.keys(groups).join(', ')}`,
+    );
+  show(context, { pem }, () => pem.trimEnd());
+}
+
+async function selectors(context: CommandContext): Promise<void> {
+  const api = await context.api();
+  const { authorities } = await api.get<AuthoritiesAnswer>(...AUTHORITIES);
+  show(context, authorities, (rows) =>
+    renderTable<AuthorityRecord>(
+      [
+        { title: 'CA', value: (row) => row.name },
+        { title: 'NODES', value: (row) => `${row.group}${row.tier ? `, tier ${row.tier}` : ''}` },
+        { title: 'STATE', value: (row) => row.state },
+        { title: 'ENDS', value: (row) => relative(row.notAfter, context.now()) },
+        { title: 'SELECTOR', value: (row) => row.selector },
+      ],
+      rows,
+    ),
+  );
 }
 
 function plan(context: CommandContext, { exposure, interval }: { exposure: string; interval: string }): void {

@@ -45,7 +45,7 @@ export function adminRoutes(app: App, deps: RoutesDeps): void {
     async ({ query: { group } }) => {
       if (group !== undefined && !deps.config.groups.has(group)) throw unknownGroup(group);
       const anchor = group === undefined ? 'root' : { group };
-      return spireSnippet({ trustDomain: deps.trustDomain, anchor, issuerUrl: deps.config.url });
+      return spireSnippet({ trustDomain: deps.trustDomain, anchor });
     },
   );
 }

@@ -1,24 +1,9 @@
 import { hash } from 'node:crypto';
-import Type from 'typebox';
-import { GroupName, Instant } from '../../core/messages/common.ts';
+import { AuthoritiesAnswer } from '../../core/messages/authorities.ts';
 import type { Certificate } from '../../core/x509/certificate.ts';
 import { renderPem } from '../../core/x509/pem.ts';
 import type { App } from '../../platform/http/server.ts';
 import type { RoutesDeps } from './deps.ts';
-
-const AuthorityRecord = Type.Object(
-  {
-    name: Type.String({ description: 'Of its CRL: GROUP or GROUP.full, with .next or .previous behind it' }),
-    group: GroupName,
-    tier: Type.Union([Type.Literal('full'), Type.Null()], {
-      description: 'Whose certificates it signs; null: of all nodes of the group that no other one is for',
-    }),
-    state: Type.Enum(['current', 'next', 'previous']),
-    notAfter: Instant,
-    selector: Type.String({ description: 'What SPIRE knows its nodes by: no node can choose it' }),
-  },
-  { title: 'AuthorityRecord' },
-);
 
 /** What relying parties fetch: nothing in it is secret, and all of it is signed. */
 export function publicRoutes(app: App, deps: RoutesDeps): void {
@@ -31,13 +16,7 @@ export function publicRoutes(app: App, deps: RoutesDeps): void {
         summary: 'Certificates of the node roots and of the issuing CAs',
         description:
           'Each text is all that a relying party must trust, in PEM: while a CA is replaced it holds several certificates, the current one first.',
-        response: {
-          200: Type.Object({
-            root: Type.String(),
-            groups: Type.Record(Type.String(), Type.String()),
-            authorities: Type.Array(AuthorityRecord),
-          }),
-        },
+        response: { 200: AuthoritiesAnswer },
       },
     },
     async () => ({

@@ -5,8 +5,6 @@ export interface SnippetInput {
   readonly trustDomain: string;
   /** Name of the file for the trust anchor on the SPIRE server. */
   readonly anchor: 'root' | { readonly group: string };
-  /** How to get it: URL of the issuer. */
-  readonly issuerUrl: string;
 }
 
 export interface SpireSnippet {
@@ -17,15 +15,11 @@ export interface SpireSnippet {
 }
 
 /** What to put into SPIRE's configuration so that its x509pop attestor accepts the nodes of this PKI, and only them. */
-export function spireSnippet({ trustDomain, anchor, issuerUrl }: SnippetInput): SpireSnippet {
+export function spireSnippet({ trustDomain, anchor }: SnippetInput): SpireSnippet {
   const bundle = `/etc/spire/${anchor === 'root' ? 'node-root' : `node-issuing-${anchor.group}`}.pem`;
-  const field = anchor === 'root' ? '.root' : `.groups["${anchor.group}"]`;
+  const option = anchor === 'root' ? '' : ` --group ${anchor.group}`;
   return {
-    server: serverSnippet(
-      trustDomain,
-      bundle,
-      `curl -s ${issuerUrl}/v1/authorities | jq -r '${field}' > ${bundle}`,
-    ),
+    server: serverSnippet(trustDomain, bundle, `assay spire anchor${option} > ${bundle}`),
     agent: agentSnippet(trustDomain),
   };
 }
@@ -33,7 +27,7 @@ export function spireSnippet({ trustDomain, anchor, issuerUrl }: SnippetInput): 
 function serverSnippet(trustDomain: string, bundle: string, download: string): string {
   return `# spire-server.conf: merge with what you have.
 #
-# ${bundle}: trust anchor of the nodes, for this plugin alone. Get it with
+# ${bundle}: trust anchor of the nodes, for this plugin alone. Make it with
 #   ${download}
 # Never add it to SPIRE's trust bundle, nor use it as an UpstreamAuthority: whoever holds a node's
 # intermediate could then make any identity of ${trustDomain}.
