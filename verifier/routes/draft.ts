@@ -38,7 +38,7 @@ export function draftRoutes(app: App, { database }: RoutesDeps): void {
     async ({ body: { node, name, profile, commandLine } }) => {
       const last = await readLastEvidence(database.db, node);
       if (!last) {
-        const message = `node ${node} has not passed yet, so there is nothing to draft from; assign the baseline policy to it first`;
+        const message = `node ${node} has not passed yet, so there is nothing to draft from; assign a first policy to it, such as policies/profiles/baseline.yaml`;
         throw new AssayError('not-found', message);
       }
       if (profile === undefined) return { document: draftPolicy(name, last) };
