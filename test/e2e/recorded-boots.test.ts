@@ -1,16 +1,8 @@
-import { hash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { pcrExtend } from '../../agent/tpm/commands/pcr.ts';
-import { Tpm } from '../../agent/tpm/tpm.ts';
-import { EV, eventDigest, type InspectedEventLog, parseEventLog } from '../../core/eventlog/index.ts';
-import { IMA_PCR, parseImaList } from '../../core/ima/binary.ts';
-import { imaTemplateData } from '../../core/ima/entry.ts';
-import { DigestSetBuilder } from '../../policies/digests/build.ts';
+import type { InspectedEventLog } from '../../core/eventlog/index.ts';
 import { expectBanned } from './support/checks.ts';
-import type { SwtpmNode } from './support/node.ts';
+import { CLEAN_ENTRIES, debianPolicy, storedSet, Twin } from './support/twin.ts';
 import { useWorld } from './support/world.ts';
 
 const world = useWorld();
@@ -19,64 +11,8 @@ interface Boot {
   readonly firmware: InspectedEventLog | null;
 }
 
-/** Of the recorded list, before the first unknown program. */
-const CLEAN_ENTRIES = 39;
-
-function vector(path: string): Uint8Array {
-  return new Uint8Array(readFileSync(new URL(`../vectors/${path}`, import.meta.url)));
-}
-
-/**
- * A real machine's boot in the TPM of a test: every digest of its logs is extended again, so that live quotes fit the
- * recorded logs. A bare TPM has one client, so this and the agent take turns.
- */
-class Twin {
-  readonly #node: SwtpmNode;
-  #measured = 0;
-
-  constructor(node: SwtpmNode) {
-    this.#node = node;
-  }
-
-  get logs() {
-    const at = (name: string) => join(this.#node.options.directory, name);
-    return { boot: at('boot'), userspace: null, ima: null, imaBinary: at('ima') };
-  }
-
-  async boot(name: string): Promise<void> {
-    const log = vector(`eventlog/${name}/binary_bios_measurements`);
-    const extended = parseEventLog(log).events.filter(({ type }) => type !== EV.NO_ACTION);
-    await this.#extend(
-      extended.map((event) => [event.pcr, eventDigest(event, 'sha256') ?? new Uint8Array()]),
-    );
-    await writeFile(this.logs.boot, log);
-    this.#measured = 0;
-  }
-
-  /** The kernel measures the files of a recorded list, up to an entry. */
-  async use(name: string, upTo?: number): Promise<void> {
-    const list = parseImaList(vector(`ima/${name}/binary_runtime_measurements`));
-    const { start } = list.columns;
-    const end = upTo ?? list.length;
-    const digests: [number, Uint8Array][] = [];
-    for (let entry = this.#measured; entry < end; entry += 1) {
-      digests.push([IMA_PCR, hash('sha256', imaTemplateData(list, entry), 'buffer')]);
-    }
-    await this.#extend(digests);
-    await writeFile(this.logs.imaBinary, list.bytes.subarray(0, start[end]));
-    this.#measured = end;
-  }
-
-  async #extend(digests: readonly (readonly [number, Uint8Array])[]): Promise<void> {
-    const tpm = await Tpm.open(this.#node.swtpm.address);
-    for (const [pcr, digest] of digests)
-      await tpm.use((channel) => pcrExtend(channel, pcr, 'sha256', digest));
-    await tpm.close();
-  }
-}
-
 test('a Debian machine with Secure Boot and IMA passes, and loses all by an unknown program', async () => {
-  await world().setPolicy(`${debian()}ima: { allow: ['${await storedSet()}'] }\n`);
+  await world().setPolicy(`${debianPolicy()}ima: { allow: ['${await storedSet(world())}'] }\n`);
   const node = await world().node('debian');
   const twin = new Twin(node);
   await twin.boot('sb-clean-1');
@@ -107,7 +43,7 @@ test('a Debian machine with Secure Boot and IMA passes, and loses all by an unkn
 });
 
 test('the same machine boots with another command line, and fails by the event', async () => {
-  await world().setPolicy(debian().replace('- init=*', '- lab.debug=*'));
+  await world().setPolicy(debianPolicy().replace('- init=*', '- lab.debug=*'));
   const node = await world().node('rebooted');
   const twin = new Twin(node);
   await twin.boot('sb-clean-1');
@@ -125,23 +61,3 @@ test('the same machine boots with another command line, and fails by the event',
     message: expect.stringContaining('with "lab.debug=1", which the policy forbids'),
   });
 });
-
-/** The profile that ships, with times that suit a test. */
-function debian(): string {
-  return readFileSync(new URL('../../policies/profiles/debian-shim-grub.yaml', import.meta.url), 'utf8')
-    .replace('interval: 30s', 'interval: 1s')
-    .replace('trust-for: 5m', 'trust-for: 60s');
-}
-
-async function storedSet(): Promise<string> {
-  const allowed: Record<string, string[]> = JSON.parse(Buffer.from(vector('ima/allowed.json')).toString());
-  const builder = new DigestSetBuilder();
-  for (const [path, digests] of Object.entries(allowed)) {
-    for (const hex of digests) {
-      const digest = new Uint8Array(Buffer.from(hex, 'hex'));
-      builder.add({ path: new Uint8Array(Buffer.from(path)), algorithm: 'sha256', digest });
-    }
-  }
-  const path = '/v1/digest-sets?name=debian';
-  return (await world().api.sendBytes<{ id: string }>('verifier', path, builder.build())).id;
-}

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { initialise } from '../../../cli/init/initialise.ts';
+import { addGroup } from '../../../cli/init/maintain.ts';
 import type { ServeConfig } from '../../../cli/serve/config.ts';
 import { SERVICE_NAMES, type Served } from '../../../cli/serve/names.ts';
 import { freePort } from '../../../demo/ports.ts';
@@ -22,6 +23,8 @@ export interface InstallationOptions {
   /** Where the issuer bans. */
   readonly spire?: NonNullable<ServeConfig['issuer']['spire']>;
   readonly spiffe?: NonNullable<ServeConfig['spiffe']>;
+  /** Default: GROUP. With `.full` behind it: a CA for nodes of the full tier of that group. */
+  readonly groups?: readonly string[];
 }
 
 export interface Installation {
@@ -40,9 +43,12 @@ export interface Installation {
 
 /** What `assay init` makes, on ports that are free and with times that suit a test. */
 export async function install(options: InstallationOptions): Promise<Installation> {
+  const { groups = [GROUP] } = options;
+  const fullTier = groups.filter((group) => group.endsWith('.full'));
   const made = await initialise({
     directory: join(options.directory, 'assay'),
-    ...{ trustDomain: 'e2e.test', nodesDomain: 'nodes.e2e.test', groups: [GROUP] },
+    ...{ trustDomain: 'e2e.test', nodesDomain: 'nodes.e2e.test' },
+    groups: groups.filter((group) => !fullTier.includes(group)),
     ...{
       hosts: ['localhost', '127.0.0.1', ...(options.hosts ?? [])],
       clock: () => new Date(),
@@ -55,6 +61,10 @@ export async function install(options: InstallationOptions): Promise<Installatio
   config.verifier.lease = options.lease;
   config.verifier.timeout = options.timeout ?? '3s';
   config.issuer.crl = { interval: '1s', lifetime: '1h' };
+  for (const group of fullTier) {
+    await addGroup({ directory: made.directory, group, clock: () => new Date() });
+    Object.assign(config.issuer.groups[group.replace('.full', '')] ?? {}, { 'full-tier-ca': true });
+  }
   if (options.spire) config.issuer.spire = options.spire;
   if (options.spiffe) config.spiffe = options.spiffe;
   config.log = { level: 'debug' };

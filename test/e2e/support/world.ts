@@ -55,6 +55,8 @@ export interface WorldOptions {
   readonly spire?: NonNullable<Parameters<typeof install>[0]['spire']>;
   /** How the services are reached with SVIDs. */
   readonly spiffe?: NonNullable<Parameters<typeof install>[0]['spiffe']>;
+  /** As those of an installation. */
+  readonly groups?: readonly string[];
   /** Default: a database of its own on the server of this run. */
   readonly database?: () => Promise<DatabaseConnection>;
 }
@@ -100,6 +102,7 @@ export class World {
       ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
       ...(options.spire === undefined ? {} : { spire: options.spire }),
       ...(options.spiffe === undefined ? {} : { spiffe: options.spiffe }),
+      ...(options.groups === undefined ? {} : { groups: options.groups }),
     });
     await mkdir(join(directory, 'logs'));
     const database = openDatabase({ connection, logger: silent });
@@ -124,10 +127,10 @@ export class World {
     await this.setPolicy(policy);
   }
 
-  /** For all nodes, from now on. */
-  async setPolicy(document: string): Promise<void> {
+  /** From now on, for all nodes or for one: `node:ID`. */
+  async setPolicy(document: string, subject = 'default'): Promise<void> {
     const { name } = await this.api.send<{ name: string }>('verifier', 'POST', '/v1/policies', { document });
-    await this.api.send('verifier', 'PUT', '/v1/assignments', { subject: 'default', policy: name });
+    await this.api.send('verifier', 'PUT', '/v1/assignments', { subject, policy: name });
   }
 
   /** Starts one more process of a service, or again one that ended, and waits until it is ready. */
@@ -228,8 +231,8 @@ export class World {
     return fleet;
   }
 
-  async token(): Promise<string> {
-    const body = { group: GROUP, ttl: '10m' };
+  async token(group = GROUP): Promise<string> {
+    const body = { group, ttl: '10m' };
     return (await this.api.send<{ token: string }>('registrar', 'POST', '/v1/tokens', body)).token;
   }
 

@@ -24,6 +24,8 @@ export interface SpireLoopOptions {
   readonly spiffe?: NonNullable<ServeConfig['spiffe']>;
   /** Of all nodes. */
   readonly policy?: string;
+  /** Of the installation. */
+  readonly groups?: readonly string[];
 }
 
 /** Our services with a spire-server that is set up as the snippet says, and spire-agents. */
@@ -40,7 +42,7 @@ export class SpireLoop {
   }
 
   static async start(options: SpireLoopOptions): Promise<SpireLoop> {
-    const { anchor, policy, port, spiffe, admins = [] } = options;
+    const { anchor, policy, port, spiffe, groups: wanted, admins = [] } = options;
     const scratch = options.scratch ?? (await mkdtemp(join(tmpdir(), 'spire-')));
     const directory = join(scratch, 'server');
     const socket = join(directory, 'server.sock');
@@ -50,6 +52,7 @@ export class SpireLoop {
       spire: [{ name: 'test', ...settings }],
       ...(spiffe === undefined ? {} : { spiffe }),
       ...(policy === undefined ? {} : { policy }),
+      ...(wanted === undefined ? {} : { groups: wanted }),
     });
     const query = anchor === 'root' ? {} : { group: anchor.group };
     const { server } = await world.api.get<{ server: string }>('issuer', '/v1/spire-snippet', query);
@@ -94,6 +97,7 @@ export class SpireLoop {
 interface Authorities {
   readonly root: string;
   readonly groups: Readonly<Record<string, string>>;
+  readonly authorities: readonly { readonly name: string; readonly selector: string }[];
 }
 
 function authoritiesOf(world: World): Promise<Authorities> {

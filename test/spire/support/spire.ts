@@ -224,11 +224,15 @@ export class SpireAgentProcess {
     this.#program = new Program(join(binaries, 'spire-agent'), args, join(directory, 'agent.log'));
   }
 
-  /** @param material PEM file with key and certificates, or a join token that is used once */
+  /**
+   * @param material PEM file with key and certificates, or a join token that is used once
+   * @param keys on disk its SVID outlives it: started again it does not attest
+   */
   static async start(
     server: SpireServerProcess,
     directory: string,
     material: string | { readonly joinToken: string },
+    keys: 'memory' | 'disk' = 'memory',
   ): Promise<SpireAgentProcess> {
     await mkdir(directory, { recursive: true });
     await writeFile(join(directory, 'bundle.pem'), await server.command('bundle', 'show'));
@@ -246,7 +250,7 @@ export class SpireAgentProcess {
 }
 plugins {
   ${attestorOf(material)}
-  KeyManager "memory" { plugin_data {} }
+  KeyManager "${keys}" { plugin_data { ${keys === 'disk' ? `directory = "${directory}"` : ''} } }
   WorkloadAttestor "unix" { plugin_data {} }
 }
 `,
@@ -268,20 +272,22 @@ plugins {
 
   /** What a workload of ours gets. @returns PEM of its SVID; @throws when there is none */
   async fetchSvid(server: SpireServerProcess, into: string): Promise<string> {
-    const program = join(server.options.binaries, 'spire-agent');
     await mkdir(into, { recursive: true });
-    await run(program, [
-      'api',
-      'fetch',
-      'x509',
-      '-socketPath',
-      this.socket,
-      '-write',
-      into,
-      '-timeout',
-      '2s',
-    ]);
+    await this.#fetch(server, '-write', into);
     return readFile(join(into, 'svid.0.pem'), 'utf8');
+  }
+
+  /** Who a workload of ours is here; nobody, when it gets nothing. */
+  async spiffeIds(server: SpireServerProcess): Promise<readonly string[]> {
+    const fetched = await this.#fetch(server, '-output', 'json').catch(() => '{"svids":[]}');
+    const { svids }: { svids: { spiffe_id: string }[] } = JSON.parse(fetched);
+    return svids.map((svid) => svid.spiffe_id);
+  }
+
+  async #fetch({ options: { binaries } }: SpireServerProcess, ...args: string[]): Promise<string> {
+    const program = join(binaries, 'spire-agent');
+    const fetch = ['api', 'fetch', 'x509', '-socketPath', this.socket, '-timeout', '2s'];
+    return (await run(program, [...fetch, ...args])).stdout;
   }
 
   close(): Promise<void> {
