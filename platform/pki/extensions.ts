@@ -46,7 +46,11 @@ export interface AltNames {
   /** IPv4 or IPv6, as text. */
   readonly ipAddresses?: readonly string[];
   readonly uris?: readonly string[];
+  readonly emails?: readonly string[];
 }
+
+/** Of the enterprise number for examples (RFC 5612). */
+const UNKNOWN_OID = '1.3.6.1.4.1.32473.1';
 
 const CONSTRAINT_TYPES = {
   dns: 'dNSName',
@@ -72,13 +76,15 @@ export function extKeyUsage(...oids: readonly string[]): Uint8Array {
 }
 
 /** @throws {RangeError} for no name at all, and for an address that is none */
-export function subjectAltName({ dnsNames = [], ipAddresses = [], uris = [] }: AltNames): Uint8Array {
+export function subjectAltName(wanted: AltNames): Uint8Array {
+  const { dnsNames = [], ipAddresses = [], uris = [], emails = [] } = wanted;
   const wrong = ipAddresses.find((address) => isIP(address) === 0);
   if (wrong !== undefined) throw new RangeError(`${wrong} is no IP address`);
   const names: JsonGeneralNames = [
     ...dnsNames.map((value) => ({ type: 'dns' as const, value })),
     ...ipAddresses.map((value) => ({ type: 'ip' as const, value })),
     ...uris.map((value) => ({ type: 'url' as const, value })),
+    ...emails.map((value) => ({ type: 'email' as const, value })),
   ];
   if (names.length === 0) throw new RangeError('a certificate needs a name, an address or a URI');
   return rawOf(new SubjectAlternativeNameExtension(names));
@@ -115,6 +121,11 @@ export function revocationPointers({ crl, ocsp }: RevocationUrls): readonly Uint
 /** Nobody needs to ask whether this certificate is revoked (RFC 6960, 4.2.2.2.1). */
 export function ocspNoCheck(): Uint8Array {
   return rawOf(new Extension(OCSP_EXTENSION.NO_CHECK, false, der(TAG.NULL)));
+}
+
+/** One that no relying party knows: who finds it critical must refuse (RFC 5280, 4.2). */
+export function unknownExtension(critical: boolean): Uint8Array {
+  return rawOf(new Extension(UNKNOWN_OID, critical, der(TAG.NULL)));
 }
 
 export function subjectKeyId(keyId: Uint8Array): Uint8Array {

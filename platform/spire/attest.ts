@@ -1,6 +1,6 @@
 // @peculiar/x509 needs it before its own import.
 import 'reflect-metadata';
-import { type KeyObject, randomBytes, sign, webcrypto } from 'node:crypto';
+import { constants, type KeyObject, randomBytes, sign, webcrypto } from 'node:crypto';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { toBase64 } from '../../core/bytes/encoding.ts';
@@ -12,7 +12,7 @@ import { Agent, type AttestAgentRequest } from './gen/spire/api/server/agent/v1/
 export interface X509popMaterial {
   /** DER, the leaf first. */
   readonly chain: readonly Uint8Array[];
-  /** ECDSA. */
+  /** ECDSA or RSA. */
   readonly privateKey: KeyObject;
 }
 
@@ -86,15 +86,28 @@ async function newRequest(): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(request.rawData);
 }
 
-/** SHA-256 over both nonces, signed; r and s apart. */
+/** Both nonces, signed with SHA-256: by PSS, or by ECDSA with r and s apart. */
 function answerTo(challenge: Uint8Array, key: KeyObject): Uint8Array<ArrayBuffer> {
-  const { ecdsa_signature: asked } = JSON.parse(Buffer.from(challenge).toString());
+  const { ecdsa_signature: ecdsa, rsa_signature: rsa } = JSON.parse(Buffer.from(challenge).toString());
   const nonce = randomBytes(NONCE_BYTES);
-  const message = concat(Buffer.from(String(asked?.nonce ?? ''), 'base64'), nonce);
+  const message = concat(Buffer.from(String((rsa ?? ecdsa)?.nonce ?? ''), 'base64'), nonce);
+  const own = { nonce: toBase64(nonce) };
+  const answer = rsa
+    ? { rsa_signature: { ...own, ...signedByPss(message, key) } }
+    : { ecdsa_signature: { ...own, ...signedByEcdsa(message, key) } };
+  return new Uint8Array(Buffer.from(JSON.stringify(answer)));
+}
+
+function signedByEcdsa(message: Uint8Array, key: KeyObject) {
   const signature = sign('sha256', message, { key, dsaEncoding: 'ieee-p1363' });
-  const [r, s] = [signature.subarray(0, signature.length / 2), signature.subarray(signature.length / 2)];
-  const answer = { nonce: toBase64(nonce), r: toBase64(r), s: toBase64(s) };
-  return new Uint8Array(Buffer.from(JSON.stringify({ ecdsa_signature: answer })));
+  const half = signature.length / 2;
+  return { r: toBase64(signature.subarray(0, half)), s: toBase64(signature.subarray(half)) };
+}
+
+function signedByPss(message: Uint8Array, key: KeyObject) {
+  const padding = constants.RSA_PKCS1_PSS_PADDING;
+  const { RSA_PSS_SALTLEN_DIGEST: saltLength } = constants;
+  return { signature: toBase64(sign('sha256', message, { key, padding, saltLength })) };
 }
 
 /** The sending half of the stream: what is sent waits until it is taken. */

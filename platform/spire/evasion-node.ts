@@ -1,9 +1,9 @@
-import { type KeyObject, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import type { Certificate } from '../../core/x509/certificate.ts';
 import type { KeyUsage } from '../../core/x509/extensions.ts';
 import { type CertificateSpec, certify, type Validity } from '../pki/certify.ts';
 import { type AltNames, basicConstraints, keyUsage, subjectAltName } from '../pki/extensions.ts';
-import { createKeyPair, randomSerial, type SigningCa, signWith } from '../pki/keys.ts';
+import { createKeyPair, type KeyPair, randomSerial, type SigningCa, signWith } from '../pki/keys.ts';
 import { commonNameOnly } from '../pki/names.ts';
 import { createNodeCaCertificate } from '../pki/node-ca.ts';
 import { agentPath } from './agent-path.ts';
@@ -25,7 +25,11 @@ export interface LeafChanges {
   readonly commonName?: string;
   /** `null`: none at all. */
   readonly names?: AltNames | null;
-  readonly usage?: KeyUsage;
+  /** `null`: it does not say. */
+  readonly usage?: KeyUsage | null;
+  readonly key?: 'p256' | 'p384' | 'rsa' | 'ed25519';
+  /** DER of each, beside those that it has. */
+  readonly extensions?: readonly Uint8Array[];
   readonly isCa?: boolean;
   readonly validity?: Validity;
   /** Who is named as the issuer, in place of the one who signs. */
@@ -108,22 +112,30 @@ export async function certificateBy(
     commonName = id,
     names = { dnsNames: [dnsName] },
     usage = 'digitalSignature',
+    key = 'p256',
+    extensions = [],
     isCa = false,
     validity,
   }: LeafChanges,
 ) {
-  const { publicKey, privateKey } = await createKeyPair('p256');
+  const { publicKey, privateKey } = await newKey(key);
   const spec: CertificateSpec = {
     ...(validity ?? minutes(pki.at, -5, 5)),
     subject: commonNameOnly(commonName),
     spki: spkiOf(publicKey),
     extensions: [
       basicConstraints(isCa),
-      isCa ? keyUsage(usage, 'keyCertSign') : keyUsage(usage),
+      ...(usage === null ? [] : [isCa ? keyUsage(usage, 'keyCertSign') : keyUsage(usage)]),
+      ...extensions,
       ...(names === null ? [] : [subjectAltName(names)]),
     ],
   };
   return { certificate: await certify(spec, ca), privateKey };
+}
+
+function newKey(kind: NonNullable<LeafChanges['key']>): Promise<KeyPair> | KeyPair {
+  if (kind === 'rsa') return generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return kind === 'ed25519' ? generateKeyPairSync('ed25519') : createKeyPair(kind);
 }
 
 /** A UUID of version 8 as nodes have, and of no node: it is random. */

@@ -133,6 +133,27 @@ export const SPIRE_CONTRACT: readonly Step[] = [
       expect(others.agents.map(({ id }) => id?.path)).toContain(free.path);
       expect((await client.listAgents({ filter: { byAttestationType: 'join_token' } })).agents).toEqual([]);
       expect((await client.listAgents({ filter: { byCanReattest: false } })).agents).toEqual([]);
+      const again = await client.listAgents({ filter: { byCanReattest: true } });
+      expect(again.agents.map(({ id }) => id?.path)).toEqual(expect.arrayContaining([free.path, out.path]));
+    },
+  },
+  {
+    name: 'a list says of each agent what was asked for, and nothing else; an answer about one says all',
+    run: async (subject) => {
+      const { path } = await attested(subject);
+      const client = clientOf(subject);
+      const outputMask = { x509svidSerialNumber: true, x509svidExpiresAt: true };
+      const listed = (await client.listAgents({ outputMask })).agents.find(({ id }) => id?.path === path);
+      expect(listed).toMatchObject({ attestationType: '', selectors: [], canReattest: false });
+      const ends = Number(listed?.x509svidExpiresAt) * 1000 - Date.now();
+      expect(ends).toBeGreaterThan(30_000);
+      expect(ends).toBeLessThan(120_000);
+      const id = { trustDomain: subject.trustDomain, path };
+      const { x509svidSerialNumber } = listed ?? {};
+      const whole = { x509svidSerialNumber, attestationType: 'x509pop', canReattest: true, banned: false };
+      expect(await client.getAgent({ id })).toMatchObject(whole);
+      const own = (await serverOf(subject).agents()).find((agent) => agent.path === path);
+      expect(own).toMatchObject({ svidSerial: x509svidSerialNumber, selectors: [], banned: false });
     },
   },
   {

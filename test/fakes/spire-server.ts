@@ -3,6 +3,7 @@ import { Code, ConnectError, type ConnectRouter, type ServiceImpl } from '@conne
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { Agent } from '../../platform/spire/gen/spire/api/server/agent/v1/agent_pb.js';
 import { Entry } from '../../platform/spire/gen/spire/api/server/entry/v1/entry_pb.js';
+import type { AgentMask } from '../../platform/spire/gen/spire/api/types/types_pb.js';
 
 /** A row of SPIRE's table of agents. Banned means: without a serial number. */
 interface AgentRow {
@@ -129,14 +130,14 @@ export class FakeSpireServer {
         this.#rows.delete(this.#row('DeleteAgent', id).path);
         return {};
       },
-      getAgent: ({ id }) => this.#message(this.#row('GetAgent', id)),
+      getAgent: ({ id, outputMask }) => masked(this.#message(this.#row('GetAgent', id)), outputMask),
       countAgents: ({ filter }) => ({ count: this.#matching(filter).length }),
-      listAgents: ({ filter, pageSize, pageToken }) => {
+      listAgents: ({ filter, outputMask, pageSize, pageToken }) => {
         const all = this.#matching(filter).filter(({ path }) => path > pageToken);
         const page = all.slice(0, pageSize || DEFAULT_PAGE);
         const isLast = pageSize === 0 || page.length < pageSize;
         const nextPageToken = isLast ? '' : (page.at(-1)?.path ?? '');
-        return { agents: page.map((row) => this.#message(row)), nextPageToken };
+        return { agents: page.map((row) => masked(this.#message(row), outputMask)), nextPageToken };
       },
     };
   }
@@ -170,6 +171,15 @@ export class FakeSpireServer {
       canReattest: type === 'x509pop',
     };
   }
+}
+
+/** Without a mask all is told. */
+function masked<T extends { id: unknown }>(message: T, mask: AgentMask | undefined): T | Partial<T> {
+  if (!mask) return message;
+  const told = new Set(Object.entries(mask).flatMap(([field, wanted]) => (wanted === true ? [field] : [])));
+  return Object.fromEntries(
+    Object.entries(message).filter(([field]) => field === 'id' || told.has(field)),
+  ) as Partial<T>;
 }
 
 function canReattest({ type }: AgentRow): boolean {
