@@ -79,6 +79,8 @@ ${groups.map((name) => `    ${quote(name)}: ${GROUP_DEFAULTS}`).join('\n')}
     lifetime: 1h
     # Where CRLs are also written as GROUP.crl; null: HTTP alone.
     directory: null
+  # SPIRE servers where failed nodes are banned (docs/spire.md).
+  # spire: [{ name: main, socket: /run/spire-server/private/api.sock }]
   # CRLs and OCSP over plain HTTP, for relying parties that do not know our service CA, and where certificates say so.
   # revocation: { listen: 0.0.0.0:8893, url: 'http://pki.example.org:8893' }
 
