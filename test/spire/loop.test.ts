@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pcrExtend } from '../../agent/tpm/commands/pcr.ts';
 import { Tpm } from '../../agent/tpm/tpm.ts';
 import type { Exposure } from '../../core/messages/exposure.ts';
+import { SpireServer } from '../../platform/spire/server.ts';
 import type { SwtpmNode } from '../e2e/support/node.ts';
 import { until } from '../e2e/support/until.ts';
 import { SpireLoop, TRUST_DOMAIN } from './support/loop.ts';
@@ -32,6 +33,32 @@ async function tamper(node: SwtpmNode): Promise<void> {
   await tpm.close();
   await node.start();
 }
+
+test('leaf and node CA are renewed under an agent, which keeps its id over several attestations', async () => {
+  const node = await loop.world.trustedNode('renewed');
+  const path = `/spire/agent/x509pop/${node.id}`;
+  const agent = await loop.startAgent('renewed', node.material);
+  const server = new SpireServer({
+    name: 'it',
+    trustDomain: TRUST_DOMAIN,
+    at: { socket: loop.spire.socket },
+  });
+  /** Of each attestation: the SVID it gave, and what SPIRE saw of the leaf and of the certificates above it. */
+  const seen = new Map<string, readonly string[]>();
+  const attested = async () => {
+    const found = await server.agent(path);
+    if (found) seen.set(found.svidSerial, found.selectors.toSorted());
+    return seen.size === 3;
+  };
+  await until('the agent attested three times', attested, 150_000);
+  const kinds = ['serialnumber:', 'ca:fingerprint:'].map((kind) =>
+    [...seen.values()].map((selectors) => selectors.filter((one) => one.includes(kind)).join()),
+  );
+  for (const kind of kinds) expect(new Set(kind).size).toBe(3);
+  expect((await loop.spire.agents()).map((one) => one.path)).toEqual([path]);
+  expect(agent.running).toBe(true);
+  await agent.close();
+}, 200_000);
 
 test('a node attests in SPIRE while it passes, is banned when it fails, and stays banned until a person says otherwise', async () => {
   // Its registers now are the ones that are good.
@@ -73,7 +100,7 @@ test('a node attests in SPIRE while it passes, is banned when it fails, and stay
   // Each of its own SVIDs is a new attestation, with whatever certificate the node has then.
   const again = async () => (await agentOf(path))?.serial !== first?.serial;
   await until('the agent attested again', again, 90_000);
-  expect(await loop.spire.agents()).toHaveLength(1);
+  expect((await loop.spire.agents()).filter((one) => one.path === path)).toHaveLength(1);
   expect(await agent.log()).toContain('Successfully reattested node');
 
   const stolen = join(loop.scratch, 'stolen.pem');

@@ -39,8 +39,9 @@ afterAll(async () => {
 async function startAgent(
   name: string,
   material: Parameters<typeof SpireAgentProcess.start>[2],
+  keys?: 'disk',
 ): Promise<SpireAgentProcess> {
-  const agent = await SpireAgentProcess.start(spire, join(scratch, name), material);
+  const agent = await SpireAgentProcess.start(spire, join(scratch, name), material, keys);
   agents.push(agent);
   return agent;
 }
@@ -118,4 +119,26 @@ test.concurrent('node-re-attestation: an agent with a join token, which is used 
   await command('evict', path);
   expect(await agent.ended).toBe(1);
   expect(await agentAt(path)).toBeUndefined();
+});
+
+test.concurrent('an agent that keeps its SVID on disk is no way around a ban that came while it was away', async () => {
+  const node = await EvasionNode.create(pki);
+  const path = agentPath(node.id);
+  const material = await writeMaterial(join(scratch, 'kept.pem'), await node.leaf());
+  const first = await startAgent('kept', material, 'disk');
+  await isThere(path);
+  const { serial } = (await agentAt(path)) ?? {};
+  await first.close();
+  const second = await startAgent('kept', material, 'disk');
+  await until('it goes on', async () => (await second.log()).split('Starting agent APIs').length > 2, 20_000);
+  expect(await agentAt(path), 'no attestation').toMatchObject({ serial });
+  await second.close();
+
+  await command('ban', path);
+  const refused = await startAgent('kept', material, 'disk');
+  expect(await refused.ended).toBe(1);
+  expect(await refused.log()).toContain('Agent is banned: removing SVID and shutting down');
+  const again = await startAgent('kept', material, 'disk');
+  expect(await again.ended).toBe(1);
+  expect(await again.log()).toContain('failed to attest: agent is banned');
 });
