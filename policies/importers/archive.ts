@@ -1,5 +1,5 @@
-import { Readable } from 'node:stream';
-import { createGunzip, createZstdDecompress, gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { type Duplex, pipeline, Readable } from 'node:stream';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { extract, type Header } from 'tar-stream';
 import XzDecompress from 'xz-decompress';
 import { AssayError } from '../../core/errors.ts';
@@ -22,37 +22,77 @@ export interface TarMember {
 /** Unpacks by what the bytes begin with: gzip, zstd, xz, or nothing at all. */
 async function* decompressed(input: Bytes): AsyncGenerator<Uint8Array> {
   const iterator = input[Symbol.asyncIterator]();
-  const first = await iterator.next();
-  const head = first.done ? new Uint8Array() : first.value;
-  const source = Readable.from(join(head, iterator));
-  let total = 0;
-  for await (const chunk of unpacker(head, source)) {
-    total += chunk.length;
-    if (total > MAX_UNPACKED_BYTES) throw tooLarge();
-    yield chunk;
+  let fed = 0;
+  async function* all(head: Uint8Array): AsyncGenerator<Uint8Array> {
+    for (let chunk = head; ; ) {
+      fed += chunk.length;
+      if (chunk.length > 0) yield chunk;
+      const next = await iterator.next();
+      if (next.done) return;
+      chunk = next.value;
+    }
+  }
+  try {
+    const first = await iterator.next();
+    const head: Uint8Array = first.done ? new Uint8Array() : first.value;
+    const unpack = unpacker(head, Readable.from(all(head)));
+    let total = 0;
+    for await (const chunk of unpack) {
+      total += chunk.length;
+      if (total > MAX_UNPACKED_BYTES) throw tooLarge();
+      yield chunk;
+    }
+    // Node stops at the end of the first zstd frame.
+    const isShort = 'bytesWritten' in unpack && (unpack.bytesWritten < fed || !(await iterator.next()).done);
+    if (isShort) throw unsupported('more than one zstd frame in a file');
+  } finally {
+    await iterator.return?.();
   }
 }
 
-function unpacker(head: Uint8Array, source: Readable): AsyncIterable<Uint8Array> {
-  if (startsWith(head, [0x1f, 0x8b])) return source.pipe(createGunzip());
-  if (startsWith(head, [0x28, 0xb5, 0x2f, 0xfd])) return source.pipe(createZstdDecompress());
-  if (startsWith(head, [0xfd, 0x37, 0x7a, 0x58, 0x5a])) {
-    return new XzDecompress.XzReadableStream(Readable.toWeb(source) as ReadableStream<Uint8Array>);
-  }
+interface Unpacker extends AsyncIterable<Uint8Array> {
+  /** Of zlib: how much of its input it took. */
+  readonly bytesWritten?: number;
+}
+
+function unpacker(head: Uint8Array, source: Readable): Unpacker {
+  if (startsWith(head, [0x1f, 0x8b])) return through(source, createGunzip());
+  if (startsWith(head, [0x28, 0xb5, 0x2f, 0xfd])) return through(source, createZstdDecompress());
+  if (startsWith(head, [0xfd, 0x37, 0x7a, 0x58, 0x5a])) return unxz(source);
   if (startsWith(head, [0x42, 0x5a, 0x68])) throw unsupported('bzip2');
+  if (startsWith(head, [0x5d, 0x00, 0x00])) throw unsupported('lzma');
   return source;
 }
 
-async function* join(head: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  if (head.length > 0) yield head;
-  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+/** What ends one of them, well or not, ends the other; an error is thrown to whoever reads. */
+function through<T extends Duplex>(source: Readable, target: T): T {
+  pipeline(source, target, () => {});
+  return target;
 }
 
-/** The members of a tar archive, plain or compressed. @throws {AssayError} for what is no tar archive */
+/** Codes of xz-embedded (xz.h) that say something else than that the bytes are broken. */
+const XZ_OPTIONS = 6;
+
+async function* unxz(source: Readable): AsyncGenerator<Uint8Array> {
+  try {
+    yield* new XzDecompress.XzReadableStream(Readable.toWeb(source) as ReadableStream<Uint8Array>);
+  } catch (cause) {
+    const code = Number(/error code (\d+)/.exec((cause as Error).message)?.[1]);
+    if (Number.isNaN(code)) throw cause;
+    if (code === XZ_OPTIONS)
+      throw unsupported('xz with another filter than LZMA2, or another check than CRC32 and CRC64');
+    throw new Error('the xz data is broken or cut off', { cause });
+  }
+}
+
+/**
+ * The members of a tar archive, plain or compressed. Who stops before the end leaves nothing open.
+ *
+ * @throws {AssayError} for what is no tar archive
+ */
 export async function* tarMembers(input: Bytes): AsyncGenerator<TarMember> {
   const unpack = extract();
-  const feed = pump(decompressed(input), unpack);
-  feed.catch((error: Error) => unpack.destroy(error));
+  pipeline(Readable.from(decompressed(input)), unpack, () => {});
   try {
     for await (const entry of unpack) {
       const { name, type, linkname } = entry.header;
@@ -60,32 +100,28 @@ export async function* tarMembers(input: Bytes): AsyncGenerator<TarMember> {
       // What nobody read is skipped, so that the next can come.
       entry.resume();
     }
-    await feed;
   } catch (cause) {
-    if (cause instanceof AssayError) throw cause;
-    throw new AssayError('invalid-request', `the archive cannot be unpacked: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw cannotUnpack(cause);
   }
 }
 
 async function* bytesOf(entry: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of entry) if (chunk instanceof Uint8Array) yield chunk;
+  try {
+    for await (const chunk of entry) if (chunk instanceof Uint8Array) yield chunk;
+  } catch (cause) {
+    throw cannotUnpack(cause);
+  }
 }
 
-async function pump(source: Bytes, target: ReturnType<typeof extract>): Promise<void> {
-  for await (const chunk of source) {
-    if (!target.write(chunk)) await new Promise<void>((resolve) => target.once('drain', () => resolve()));
-  }
-  target.end(undefined);
+function cannotUnpack(cause: unknown): AssayError {
+  if (cause instanceof AssayError) return cause;
+  const { message } = cause as Error;
+  return new AssayError('invalid-request', `the archive cannot be unpacked: ${message}`, { cause });
 }
 
 /** A small file that may be compressed, such as the index of a repository. */
 export async function unpackSmall(bytes: Uint8Array): Promise<Uint8Array> {
-  const limit = { maxOutputLength: MAX_SMALL_BYTES };
-  if (startsWith(bytes, [0x1f, 0x8b])) return gunzipSync(bytes, limit);
-  if (startsWith(bytes, [0x28, 0xb5, 0x2f, 0xfd])) return zstdDecompressSync(bytes, limit);
-  return collect(decompressed(chunkOf(bytes)), MAX_SMALL_BYTES);
+  return collect(bytesOf(decompressed(chunkOf(bytes))), MAX_SMALL_BYTES);
 }
 
 export async function collect(input: Bytes, limit: number): Promise<Uint8Array> {
@@ -112,5 +148,5 @@ function tooLarge(): AssayError {
 }
 
 function unsupported(what: string): AssayError {
-  return new AssayError('invalid-request', `${what} is not supported; unpack the archive first`);
+  return new AssayError('invalid-request', `${what} is not supported; unpack it and import the directory`);
 }

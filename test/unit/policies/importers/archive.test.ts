@@ -1,0 +1,95 @@
+import { hash } from 'node:crypto';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { pack } from 'tar-stream';
+import { expect, test } from 'vitest';
+import { AssayError } from '../../../../core/errors.ts';
+import { DigestSetBuilder } from '../../../../policies/digests/build.ts';
+import { chunkOf, collect, tarMembers, unpackSmall } from '../../../../policies/importers/archive.ts';
+import { importDeb } from '../../../../policies/importers/deb.ts';
+import { ImportSink } from '../../../../policies/importers/report.ts';
+import { importing, packageFile } from './importing.ts';
+
+const MERGED = { mergedUsr: true };
+const LONG = Buffer.alloc(400_000, 'text ');
+
+const archive = pack();
+archive.entry({ name: 'first' }, 'one');
+archive.entry({ name: 'long' }, LONG);
+archive.finalize();
+const parts: Uint8Array[] = [];
+for await (const part of archive) if (part instanceof Uint8Array) parts.push(part);
+const tar = Buffer.concat(parts);
+
+async function read(bytes: Uint8Array): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for await (const { name, content } of tarMembers(chunkOf(bytes))) {
+    found[name] = hash('sha256', await collect(content, 2 ** 20));
+  }
+  return found;
+}
+
+test.each([
+  ['plain', tar],
+  ['gzip', gzipSync(tar)],
+  ['zstd', zstdCompressSync(tar)],
+])('%s: members with their content, and an AssayError wherever it is cut off', async (_name, bytes) => {
+  const expected = { first: hash('sha256', 'one'), long: hash('sha256', LONG) };
+  expect(await read(bytes)).toEqual(expected);
+  for (let length = 1; length < bytes.length; length += Math.ceil(bytes.length / 97)) {
+    await expect(read(bytes.subarray(0, length))).rejects.toBeInstanceOf(AssayError);
+  }
+});
+
+test.each(['tool-gzip.deb', 'tool-xz.deb', 'tool-zstd.deb'])('%s: every prefix is refused', async (name) => {
+  const bytes = packageFile(name);
+  // The last byte may only pad the archive to an even length.
+  for (let length = 0; length < bytes.length - 1; length += 3) {
+    const sink = new ImportSink(new DigestSetBuilder());
+    await expect(importDeb(bytes.subarray(0, length), sink, MERGED)).rejects.toBeInstanceOf(AssayError);
+  }
+});
+
+// Its control archive is longer than what is unpacked at once, and nobody reads it to the end: the next one, of the
+// same compression, must come all the same.
+test('a package with a large control archive is read, again and again', async () => {
+  for (let times = 0; times < 3; times += 1) {
+    const { files } = await importing((sink) =>
+      importDeb(packageFile('tool-large-control.deb'), sink, MERGED),
+    );
+    expect(files).toHaveLength(1);
+  }
+});
+
+test('what somebody stops to read is closed, however it is packed', async () => {
+  let closed = 0;
+  async function* source(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+    try {
+      for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
+    } finally {
+      closed += 1;
+    }
+  }
+  for (const bytes of [tar, gzipSync(tar, { level: 0 }), zstdCompressSync(tar)]) {
+    for await (const { name } of tarMembers(source(bytes))) {
+      expect(name).toBe('first');
+      break;
+    }
+  }
+  await expect.poll(() => closed).toBe(3);
+});
+
+test('more than one zstd frame is refused: the second would be lost', async () => {
+  const halves = [tar.subarray(0, 200_000), tar.subarray(200_000)].map((half) => zstdCompressSync(half));
+  await expect(read(Buffer.concat(halves))).rejects.toThrow('more than one zstd frame');
+  await expect(unpackSmall(Buffer.concat(halves))).rejects.toThrow('more than one zstd frame');
+  await expect(unpackSmall(zstdCompressSync(tar))).resolves.toEqual(tar);
+});
+
+test.each([
+  ['bzip2', 'BZh91AY&SY'],
+  ['lzma', ']\0\0\x80\0'],
+])('%s is refused by its name', async (name, head) => {
+  await expect(read(Buffer.from(head, 'latin1'))).rejects.toThrow(
+    `${name} is not supported; unpack it and import the directory`,
+  );
+});
