@@ -31,7 +31,9 @@ interface ImportFlags {
 export function digestsCommands(program: Command, context: Context): void {
   const digests = program
     .command('digests')
-    .description('digest sets: which bytes may be at which path (policies name them in ima.allow)');
+    .description(
+      'digest sets: which bytes may be at which path, and which EFI images may run (policies name them in ima.allow, boot.applications)',
+    );
   digests
     .command('import <source...>')
     .description('make a set from SBOMs, packages, file systems or the list of a node, and store it')
@@ -99,7 +101,8 @@ function checkFormat(name: string): Format {
 }
 
 function summaryOf({ set, report }: Imported, output: string | undefined, name: string | undefined) {
-  return { id: set.id, entries: set.size, packages: set.packages.length, ...report, output, name };
+  const files = set.size - set.imageDigests;
+  return { id: set.id, entries: set.size, files, packages: set.packages.length, ...report, output, name };
 }
 
 function renderImported(summary: ReturnType<typeof summaryOf>): string {
@@ -107,7 +110,8 @@ function renderImported(summary: ReturnType<typeof summaryOf>): string {
     ({ reason, count, examples }) => `\n  left out ${count}: ${reason}, such as ${shown(examples[0])}`,
   );
   const place = summary.name === undefined ? `written to ${summary.output}` : `stored as ${summary.name}`;
-  return `${summary.entries} files of ${summary.packages} packages, ${place}${skipped.join('')}\n${summary.id}`;
+  const images = summary.images > 0 ? `, ${summary.images} of them EFI images,` : '';
+  return `${summary.files} files${images} of ${summary.packages} packages, ${place}${skipped.join('')}\n${summary.id}`;
 }
 
 async function store(context: CommandContext, set: DigestSet, name: string) {
@@ -167,7 +171,8 @@ async function showSet(context: CommandContext, file: string, path: string | und
   show(context, summary, ({ sources, packages }) =>
     renderFields([
       ['id', set.id],
-      ['files', String(set.size)],
+      ['files', String(set.size - set.imageDigests)],
+      ['digests of EFI images', String(set.imageDigests)],
       [
         'from',
         sources

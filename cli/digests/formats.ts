@@ -7,7 +7,7 @@ export const FORMATS = {
   syft: "syft's own JSON",
   keylime: 'a Keylime runtime policy of version 1',
   ima: 'an IMA measurement list of a node that is known to be good',
-  deb: 'a Debian package',
+  deb: 'a Debian package, with its data in gzip, xz, zstd or plain',
   rpm: 'an RPM package',
   tar: 'a root file system as a tar archive, plain or compressed with gzip, xz or zstd',
   directory: 'a root file system in a directory',

@@ -7,13 +7,14 @@ import { parseImaAscii } from '../../core/ima/ascii.ts';
 import { parseImaList } from '../../core/ima/binary.ts';
 import { DigestSetBuilder } from '../../policies/digests/build.ts';
 import { DigestSet } from '../../policies/digests/digest-set.ts';
+import { addContent, readContent } from '../../policies/importers/content.ts';
 import { importCycloneDx } from '../../policies/importers/cyclonedx.ts';
 import { importDeb } from '../../policies/importers/deb.ts';
 import { importIndexed, parseDebianIndex } from '../../policies/importers/debian-index.ts';
 import { importImaList } from '../../policies/importers/ima-list.ts';
 import { importKeylimePolicy } from '../../policies/importers/keylime.ts';
 import { type ImportReport, ImportSink } from '../../policies/importers/report.ts';
-import { importTar, measuredPath, type PathRules, sha256 } from '../../policies/importers/rootfs.ts';
+import { importTar, measuredPath, type PathRules } from '../../policies/importers/rootfs.ts';
 import { importRpm } from '../../policies/importers/rpm.ts';
 import { importSpdx2 } from '../../policies/importers/spdx2.ts';
 import { importSpdx3 } from '../../policies/importers/spdx3.ts';
@@ -106,7 +107,7 @@ const IMPORTERS: Readonly<Record<Format, Importer>> = {
     importImaList(isText ? parseImaAscii(bytes) : parseImaList(bytes), sink);
   }),
   deb: wholeFile('deb', (bytes, sink, { rules }) => importDeb(bytes, sink, rules)),
-  rpm: wholeFile('rpm', (bytes, sink) => void importRpm(bytes, sink)),
+  rpm: wholeFile('rpm', importRpm),
   async tar(source, sink, { rules }, builder) {
     builder.addSource({ kind: 'tar' });
     await importTar(createReadStream(source), sink, { ...rules });
@@ -138,8 +139,7 @@ async function importDirectory(
     const path = `${below}/${entry.name}`;
     if (entry.isDirectory()) await importDirectory(root, path, sink, rules);
     else if (entry.isFile()) {
-      const digest = await sha256(createReadStream(join(root, path)));
-      sink.add({ path: new Uint8Array(Buffer.from(measuredPath(path, rules))), algorithm: 'sha256', digest });
+      addContent(sink, measuredPath(path, rules), await readContent(createReadStream(join(root, path))));
     }
   }
 }

@@ -40,7 +40,7 @@ export function evaluateApplications(
   }
   if (rule === 'signed') return evaluateSigned(secureBoot);
   return images
-    .filter(({ digest }) => !isAllowed(rule, digest, boot.bank))
+    .filter(({ digest }) => !isAllowed(rule, 'image', digest, boot.bank))
     .map((event) =>
       eventFinding(
         'boot.application',

@@ -30,7 +30,7 @@ function versionOf({ content }: MeasuredEvent): string | undefined {
 function evaluateCode({ firmware, firmwareVersions: wanted }: BootPolicy, boot: MeasuredBoot): Finding[] {
   const findings = splitEvents(boot, FIRMWARE_PCR)
     .before.filter((event) => versionOf(event) === undefined && event.content.kind !== 'separator')
-    .filter(({ digest }) => !isAllowed(firmware, digest, boot.bank))
+    .filter(({ digest }) => !isAllowed(firmware, 'file', digest, boot.bank))
     .map((event) =>
       eventFinding(
         'boot.firmware',
@@ -55,7 +55,7 @@ function evaluateOptionRoms({ optionRoms }: BootPolicy, boot: MeasuredBoot): Fin
   const { before, after } = splitEvents(boot, OPTION_ROM_PCR);
   return [...before, ...after]
     .filter(({ content }) => !(content.kind === 'text' && content.verified))
-    .filter(({ digest }) => !isAllowed(optionRoms, digest, boot.bank))
+    .filter(({ digest }) => !isAllowed(optionRoms, 'image', digest, boot.bank))
     .map((event) =>
       eventFinding(
         'boot.option-rom',

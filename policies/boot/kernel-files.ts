@@ -16,7 +16,7 @@ export function evaluateFiles({ files: rule, profile }: BootPolicy, boot: Measur
   // A loader or a kernel that measures nothing there would load any file.
   if (events.length === 0 && boot.explained.get(FILES_PCR)?.status !== 'unexplained') return [NO_FILES];
   return (profile === 'shim-grub' ? events : events.slice(1))
-    .filter(({ digest }) => !isAllowed(rule, digest, boot.bank))
+    .filter(({ digest }) => !isAllowed(rule, 'file', digest, boot.bank))
     .map((event) =>
       eventFinding(
         'boot.file',

@@ -1,16 +1,18 @@
 import { AssayError } from '../../core/errors.ts';
 import {
+  DIGESTS,
   type DigestEntry,
+  type DigestName,
   type DigestSource,
-  FILE_DIGESTS,
-  type FileDigestName,
   type PackageRef,
 } from './digest-entry.ts';
 import {
-  ALGORITHMS,
   type Counts,
+  FILES_FORM,
+  type Form,
+  IMAGES_FORM,
   layoutOf,
-  MAGIC,
+  MAGIC_BYTES,
   MAX_ENTRIES,
   MAX_PATH_BYTES,
   NO_PACKAGE,
@@ -24,7 +26,7 @@ interface Row {
 
 /** Collects entries, in any order and with repetitions, and writes them as a digest set. */
 export class DigestSetBuilder {
-  readonly #rows = new Map<FileDigestName, Row[]>(ALGORITHMS.map((algorithm) => [algorithm, []]));
+  readonly #rows = new Map<DigestName, Row[]>(IMAGES_FORM.algorithms.map((algorithm) => [algorithm, []]));
   readonly #packages = new Map<string, PackageRef>();
   readonly #sources = new Map<string, DigestSource>();
   #size = 0;
@@ -44,8 +46,8 @@ export class DigestSetBuilder {
       const shown = JSON.stringify(Buffer.from(path.subarray(0, 100)).toString('utf8'));
       throw invalid(`an absolute path of at most ${MAX_PATH_BYTES} bytes is expected, not ${shown}`);
     }
-    if (digest.length !== FILE_DIGESTS[algorithm]) {
-      throw invalid(`a ${algorithm} digest has ${FILE_DIGESTS[algorithm]} bytes, not ${digest.length}`);
+    if (digest.length !== DIGESTS[algorithm]) {
+      throw invalid(`a ${algorithm} digest has ${DIGESTS[algorithm]} bytes, not ${digest.length}`);
     }
     if (this.#size >= MAX_ENTRIES) throw invalid(`a set holds at most ${MAX_ENTRIES} entries; make several`);
     const key = from === undefined ? '' : packageKey(from);
@@ -56,8 +58,12 @@ export class DigestSetBuilder {
 
   /** The set as bytes. The same entries and sources give the same bytes, whatever their order was. */
   build(): Uint8Array {
-    const groups = ALGORITHMS.map((algorithm) => distinct(this.#rows.get(algorithm) ?? []));
-    const paths = pathsOf(groups);
+    const all = new Map([...this.#rows].map(([algorithm, rows]) => [algorithm, distinct(rows)]));
+    const form = [...all.values()].slice(FILES_FORM.algorithms.length).every((rows) => rows.length === 0)
+      ? FILES_FORM
+      : IMAGES_FORM;
+    const groups = form.algorithms.map((algorithm) => all.get(algorithm) ?? []);
+    const paths = pathsOf(form, groups);
     const packages = [...this.#packages.keys()].sort(byCodeUnit);
     const metadata = Buffer.from(
       JSON.stringify({
@@ -71,22 +77,26 @@ export class DigestSetBuilder {
       pathBytes: paths.reduce((sum, path) => sum + path.length, 0),
       entries: groups.map((rows) => rows.length),
     };
-    return write(counts, metadata, paths, groups, packages);
+    return write({ form, counts, metadata, paths, groups, packages });
   }
 }
 
-function write(
-  counts: Counts,
-  metadata: Uint8Array,
-  paths: readonly string[],
-  groups: readonly (readonly Row[])[],
-  packages: readonly string[],
-): Uint8Array {
-  const layout = layoutOf(counts);
+interface Content {
+  readonly form: Form;
+  readonly counts: Counts;
+  readonly metadata: Uint8Array;
+  readonly paths: readonly string[];
+  /** In the form's order. */
+  readonly groups: readonly (readonly Row[])[];
+  readonly packages: readonly string[];
+}
+
+function write({ form, counts, metadata, paths, groups, packages }: Content): Uint8Array {
+  const layout = layoutOf(form, counts);
   const out = Buffer.alloc(layout.end);
-  MAGIC.copy(out);
+  form.magic.copy(out);
   [counts.metadataBytes, counts.paths, counts.pathBytes, ...counts.entries].forEach((value, index) => {
-    out.writeUInt32LE(value, MAGIC.length + 4 * index);
+    out.writeUInt32LE(value, MAGIC_BYTES + 4 * index);
   });
   out.set(metadata, layout.metadata);
   let at = 0;
@@ -99,7 +109,7 @@ function write(
   const packageIndex = new Map(packages.map((key, index) => [key, index]));
   groups.forEach((rows, group) => {
     const place = layout.groups[group];
-    const size = FILE_DIGESTS[ALGORITHMS[group] ?? 'sha256'];
+    const size = DIGESTS[form.algorithms[group] ?? 'sha256'];
     if (!place) return;
     rows.forEach((row, index) => {
       out.write(row.key.slice(0, size), place.digests + index * size, 'latin1');
@@ -116,10 +126,10 @@ function distinct(rows: readonly Row[]): Row[] {
   return ascending.filter((row, index) => row.key !== ascending[index + 1]?.key);
 }
 
-function pathsOf(groups: readonly (readonly Row[])[]): string[] {
+function pathsOf({ algorithms }: Form, groups: readonly (readonly Row[])[]): string[] {
   const paths = new Set<string>();
   groups.forEach((rows, group) => {
-    const size = FILE_DIGESTS[ALGORITHMS[group] ?? 'sha256'];
+    const size = DIGESTS[algorithms[group] ?? 'sha256'];
     for (const { key } of rows) paths.add(key.slice(size));
   });
   return [...paths].sort(byCodeUnit);

@@ -2,6 +2,20 @@
 export const FILE_DIGESTS = { sha256: 32, sha384: 48, sha512: 64 } as const;
 export type FileDigestName = keyof typeof FILE_DIGESTS;
 
+/**
+ * Authenticode digests of EFI images, which firmware measures before it runs one. They are no digests of files: what is
+ * known as an image is not allowed as a file, and the other way round.
+ */
+const IMAGE_DIGESTS = {
+  'authenticode-sha256': 32,
+  'authenticode-sha384': 48,
+  'authenticode-sha512': 64,
+} as const;
+export type ImageDigestName = keyof typeof IMAGE_DIGESTS;
+
+export const DIGESTS = { ...FILE_DIGESTS, ...IMAGE_DIGESTS } as const;
+export type DigestName = keyof typeof DIGESTS;
+
 /** What a file came with. Empty strings where the source does not say. */
 export interface PackageRef {
   readonly name: string;
@@ -9,11 +23,11 @@ export interface PackageRef {
   readonly arch: string;
 }
 
-/** One file that may be measured: these bytes at this path. */
+/** One file that may be measured: these bytes at this path, or this image, wherever firmware finds it. */
 export interface DigestEntry {
   /** Absolute, as the kernel reports it; bytes, since a path need not be text. */
   readonly path: Uint8Array;
-  readonly algorithm: FileDigestName;
+  readonly algorithm: DigestName;
   readonly digest: Uint8Array;
   readonly package?: PackageRef;
 }
@@ -28,4 +42,9 @@ export interface DigestSource {
 
 export function isFileDigestName(name: string): name is FileDigestName {
   return Object.hasOwn(FILE_DIGESTS, name);
+}
+
+/** The digest of an image in the bank of a TPM. */
+export function imageDigestName(algorithm: FileDigestName): ImageDigestName {
+  return `authenticode-${algorithm}`;
 }

@@ -1,43 +1,25 @@
 import { hash } from 'node:crypto';
-import Type from 'typebox';
-import Value from 'typebox/value';
-import { ParseError } from '../../core/errors.ts';
-import { type DigestSource, FILE_DIGESTS, type FileDigestName, type PackageRef } from './digest-entry.ts';
 import {
-  ALGORITHMS,
-  type Counts,
-  HEADER_BYTES,
-  type Layout,
-  layoutOf,
-  MAGIC,
-  MAX_ENTRIES,
-  MAX_METADATA_BYTES,
-  MAX_PATH_BYTES,
-  NO_PACKAGE,
-} from './layout.ts';
-
-const Metadata = Type.Object(
-  {
-    packages: Type.Array(Type.Tuple([Type.String(), Type.String(), Type.String()])),
-    sources: Type.Array(
-      Type.Object(
-        { kind: Type.String(), sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })) },
-        { additionalProperties: false },
-      ),
-    ),
-  },
-  { additionalProperties: false },
-);
+  DIGESTS,
+  type DigestName,
+  type DigestSource,
+  FILE_DIGESTS,
+  type FileDigestName,
+  isFileDigestName,
+  type PackageRef,
+} from './digest-entry.ts';
+import { fail, numbers, parseHeader, parseMetadata } from './header.ts';
+import { type Counts, type Form, type Layout, layoutOf, MAX_PATH_BYTES, NO_PACKAGE } from './layout.ts';
 
 /** What a set knows of a path: for explanations. */
 export interface KnownFile {
-  readonly algorithm: FileDigestName;
+  readonly algorithm: DigestName;
   readonly digest: Uint8Array;
   readonly package?: PackageRef;
 }
 
 interface Group {
-  readonly algorithm: FileDigestName;
+  readonly algorithm: DigestName;
   readonly size: number;
   readonly count: number;
   readonly digests: Uint8Array;
@@ -48,34 +30,44 @@ interface Group {
 }
 
 /**
- * Which bytes may be at which path. One for each content, shared by all policies and nodes; its memory is its bytes.
+ * Which bytes may be at which path, and which images may run. One for each content, shared by all policies and nodes; its memory is its bytes.
  */
 export class DigestSet {
   /** `sha256:` and the hex SHA-256 of its bytes. */
   readonly id: string;
   readonly size: number;
+  /** Digests of EFI images among them. */
+  readonly imageDigests: number;
   readonly packages: readonly PackageRef[];
   readonly sources: readonly DigestSource[];
   readonly bytes: Uint8Array;
-  readonly #groups: ReadonlyMap<FileDigestName, Group>;
+  readonly #groups: ReadonlyMap<DigestName, Group>;
   readonly #pathStarts: Uint32Array;
   readonly #pathBytes: Uint8Array;
-  #byPath: ReadonlyMap<FileDigestName, Uint32Array> | undefined;
+  #byPath: ReadonlyMap<DigestName, Uint32Array> | undefined;
 
-  private constructor(bytes: Uint8Array, counts: Counts, layout: Layout) {
+  private constructor(bytes: Uint8Array, form: Form, counts: Counts, layout: Layout) {
     this.bytes = bytes;
     this.id = `sha256:${hash('sha256', bytes)}`;
     const { packages, sources } = parseMetadata(
       bytes.subarray(layout.metadata, layout.metadata + counts.metadataBytes),
+      layout.metadata,
     );
     this.packages = packages.map(([name, version, arch]) => ({ name, version, arch }));
     this.sources = sources;
     this.#pathStarts = numbers(bytes, layout.pathStarts, counts.paths + 1);
     this.#pathBytes = bytes.subarray(layout.pathBytes, layout.pathBytes + counts.pathBytes);
     this.#groups = new Map(
-      ALGORITHMS.map((algorithm, index) => [algorithm, groupOf(bytes, algorithm, counts, layout, index)]),
+      form.algorithms.map((algorithm, index) => [
+        algorithm,
+        groupOf(bytes, algorithm, counts, layout, index),
+      ]),
     );
-    this.size = counts.entries.reduce((sum, count) => sum + count, 0);
+    const counted = [...this.#groups.values()];
+    this.size = counted.reduce((sum, { count }) => sum + count, 0);
+    this.imageDigests = counted
+      .filter(({ algorithm }) => !isFileDigestName(algorithm))
+      .reduce((sum, { count }) => sum + count, 0);
     this.#check(counts);
   }
 
@@ -87,8 +79,8 @@ export class DigestSet {
   static parse(input: Uint8Array): DigestSet {
     // Numbers are read in place, which needs them at a multiple of four.
     const bytes = input.byteOffset % 4 === 0 ? input : Uint8Array.from(input);
-    const counts = parseCounts(bytes);
-    const layout = layoutOf(counts);
+    const { form, counts } = parseHeader(bytes);
+    const layout = layoutOf(form, counts);
     if (layout.end !== bytes.length) {
       fail(
         'end',
@@ -96,7 +88,7 @@ export class DigestSet {
         `has ${bytes.length} bytes, its header says ${layout.end}`,
       );
     }
-    return new DigestSet(bytes, counts, layout);
+    return new DigestSet(bytes, form, counts, layout);
   }
 
   /** Rule `ima.digest`: whether exactly these bytes may be at exactly this path. */
@@ -138,8 +130,8 @@ export class DigestSet {
     return false;
   }
 
-  /** Whether these bytes may be at some path, whatever it is. */
-  knows(algorithm: FileDigestName, digests: Uint8Array, digestAt = 0): boolean {
+  /** Whether these bytes, or this image, may be at some path, whatever it is. */
+  knows(algorithm: DigestName, digests: Uint8Array, digestAt = 0): boolean {
     const group = this.#groups.get(algorithm);
     return (
       group !== undefined &&
@@ -219,43 +211,14 @@ export class DigestSet {
   }
 }
 
-function parseCounts(bytes: Uint8Array): Counts {
-  if (bytes.length < HEADER_BYTES) fail('header', bytes.length, `needs ${HEADER_BYTES} bytes`);
-  if (Buffer.compare(bytes.subarray(0, MAGIC.length), MAGIC) !== 0)
-    fail('magic', 0, 'is not that of a digest set');
-  const [metadataBytes = 0, paths = 0, pathBytes = 0, ...entries] = numbers(
-    bytes,
-    MAGIC.length,
-    3 + ALGORITHMS.length,
-  );
-  const total = entries.reduce((sum, count) => sum + count, 0);
-  if (total > MAX_ENTRIES)
-    fail('header', MAGIC.length, `says ${total} entries, at most ${MAX_ENTRIES} accepted`);
-  if (paths > total) fail('header', MAGIC.length, `says ${paths} paths for ${total} entries`);
-  if (metadataBytes > MAX_METADATA_BYTES)
-    fail('header', MAGIC.length, `says ${metadataBytes} bytes of metadata`);
-  return { metadataBytes, paths, pathBytes, entries };
-}
-
-function parseMetadata(bytes: Uint8Array) {
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
-  } catch {
-    return fail('metadata', HEADER_BYTES, 'is not JSON');
-  }
-  if (Value.Check(Metadata, value)) return value;
-  return fail('metadata', HEADER_BYTES, 'is not the list of packages and sources that is expected');
-}
-
 function groupOf(
   bytes: Uint8Array,
-  algorithm: FileDigestName,
+  algorithm: DigestName,
   counts: Counts,
   layout: Layout,
   index: number,
 ): Group {
-  const size = FILE_DIGESTS[algorithm];
+  const size = DIGESTS[algorithm];
   const count = counts.entries[index] ?? 0;
   const { digests = 0, paths = 0, packages = 0 } = layout.groups[index] ?? {};
   const own = bytes.subarray(digests, digests + count * size);
@@ -299,7 +262,10 @@ function boundOf({ buckets, digests, size }: Group, other: Uint8Array, at: numbe
   return low;
 }
 
+const NO_BUCKETS = new Uint32Array(0x1_0001);
+
 function bucketsOf(digests: Uint8Array, size: number, count: number): Uint32Array {
+  if (count === 0) return NO_BUCKETS;
   const buckets = new Uint32Array(0x1_0001);
   for (let index = 0; index < count; index += 1) {
     const bucket = ((digests[index * size] ?? 0) << 8) | (digests[index * size + 1] ?? 0);
@@ -345,12 +311,4 @@ function lowerBound(order: Uint32Array, paths: Uint32Array, target: number): num
     else high = middle;
   }
   return low;
-}
-
-function numbers(bytes: Uint8Array, offset: number, count: number): Uint32Array {
-  return new Uint32Array(bytes.buffer, bytes.byteOffset + offset, count);
-}
-
-function fail(part: string, offset: number, problem: string): never {
-  throw new ParseError(`digest set ${part}`, offset, problem);
 }

@@ -1,11 +1,11 @@
-import { FILE_DIGESTS, type FileDigestName } from './digest-entry.ts';
+import { DIGESTS, type DigestName, type FileDigestName, imageDigestName } from './digest-entry.ts';
 
 /**
  * A digest set as bytes, which are also how it lies in memory. All numbers are u32 little-endian, all parts start at a
  * multiple of four:
  *
- * - magic, 8 bytes
- * - length of the metadata; number of paths; bytes of all paths; then for each algorithm, in ALGORITHMS' order, its
+ * - magic, 8 bytes: which algorithms the set has room for. Sets without digests of images have a form of their own
+ * - length of the metadata; number of paths; bytes of all paths; then for each algorithm, in the form's order, its
  *   number of entries
  * - metadata: JSON, `{ packages: [[name, version, arch], …], sources: [{ kind, sha256? }, …] }`
  * - paths: where each starts, and where the last ends; then their bytes, ascending
@@ -13,9 +13,22 @@ import { FILE_DIGESTS, type FileDigestName } from './digest-entry.ts';
  *
  * Everything has one order, so that the same content has the same bytes and one SHA-256, which is its id.
  */
-export const MAGIC = Buffer.from('ASSAYDS1', 'latin1');
-export const ALGORITHMS: readonly FileDigestName[] = ['sha256', 'sha384', 'sha512'];
-export const HEADER_BYTES = MAGIC.length + 4 * (3 + ALGORITHMS.length);
+export interface Form {
+  readonly magic: Buffer;
+  readonly algorithms: readonly DigestName[];
+}
+export const MAGIC_BYTES = 8;
+const ALGORITHMS: readonly FileDigestName[] = ['sha256', 'sha384', 'sha512'];
+export const FILES_FORM: Form = { magic: Buffer.from('ASSAYDS1', 'latin1'), algorithms: ALGORITHMS };
+export const IMAGES_FORM: Form = {
+  magic: Buffer.from('ASSAYDS2', 'latin1'),
+  algorithms: [...ALGORITHMS, ...ALGORITHMS.map(imageDigestName)],
+};
+
+export function headerBytes({ algorithms }: Form): number {
+  return MAGIC_BYTES + 4 * (3 + algorithms.length);
+}
+
 /** Package of an entry that came without one. */
 export const NO_PACKAGE = 0xffff_ffff;
 
@@ -28,7 +41,7 @@ export interface Counts {
   readonly metadataBytes: number;
   readonly paths: number;
   readonly pathBytes: number;
-  /** In ALGORITHMS' order. */
+  /** In the form's order. */
   readonly entries: readonly number[];
 }
 
@@ -41,15 +54,15 @@ export interface Layout {
   readonly end: number;
 }
 
-export function layoutOf(counts: Counts): Layout {
-  const metadata = HEADER_BYTES;
+export function layoutOf(form: Form, counts: Counts): Layout {
+  const metadata = headerBytes(form);
   const pathStarts = aligned(metadata + counts.metadataBytes);
   const pathBytes = pathStarts + 4 * (counts.paths + 1);
   let at = aligned(pathBytes + counts.pathBytes);
-  const groups = ALGORITHMS.map((algorithm, index) => {
+  const groups = form.algorithms.map((algorithm, index) => {
     const count = counts.entries[index] ?? 0;
     const digests = at;
-    const paths = digests + count * FILE_DIGESTS[algorithm];
+    const paths = digests + count * DIGESTS[algorithm];
     const packages = paths + 4 * count;
     at = packages + 4 * count;
     return { digests, paths, packages };

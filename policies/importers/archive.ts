@@ -3,12 +3,12 @@ import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { extract, type Header } from 'tar-stream';
 import XzDecompress from 'xz-decompress';
 import { AssayError } from '../../core/errors.ts';
+import type { Bytes } from './byte-source.ts';
+import { BlockChecks, withoutCheck } from './xz.ts';
 
 /** Longest content that one archive may unpack to: a bomb must not fill the memory or the day. */
 const MAX_UNPACKED_BYTES = 16 * 1024 * 1024 * 1024;
 const MAX_SMALL_BYTES = 64 * 1024 * 1024;
-
-export type Bytes = AsyncIterable<Uint8Array>;
 
 /** A member of a tar archive. Its content must be read before the next member comes. */
 export interface TarMember {
@@ -70,17 +70,23 @@ function through<T extends Duplex>(source: Readable, target: T): T {
   return target;
 }
 
-/** Codes of xz-embedded (xz.h) that say something else than that the bytes are broken. */
+/** A code of xz-embedded (xz.h) that does not say that the bytes are broken. */
 const XZ_OPTIONS = 6;
 
 async function* unxz(source: Readable): AsyncGenerator<Uint8Array> {
   try {
-    yield* new XzDecompress.XzReadableStream(Readable.toWeb(source) as ReadableStream<Uint8Array>);
+    const checks = new BlockChecks();
+    // Not Readable.toWeb: what it makes ends the process when it is closed while it is read.
+    const stream = ReadableStream.from(withoutCheck(source, checks));
+    for await (const chunk of new XzDecompress.XzReadableStream(stream)) {
+      checks.update(chunk);
+      yield chunk;
+    }
+    checks.update(new Uint8Array());
   } catch (cause) {
     const code = Number(/error code (\d+)/.exec((cause as Error).message)?.[1]);
     if (Number.isNaN(code)) throw cause;
-    if (code === XZ_OPTIONS)
-      throw unsupported('xz with another filter than LZMA2, or another check than CRC32 and CRC64');
+    if (code === XZ_OPTIONS) throw unsupported('xz with another filter than LZMA2');
     throw new Error('the xz data is broken or cut off', { cause });
   }
 }
@@ -119,9 +125,14 @@ function cannotUnpack(cause: unknown): AssayError {
   return new AssayError('invalid-request', `the archive cannot be unpacked: ${message}`, { cause });
 }
 
+/** Bytes as they are unpacked. @throws {AssayError} for what cannot be */
+export function unpacked(input: Bytes): Bytes {
+  return bytesOf(decompressed(input));
+}
+
 /** A small file that may be compressed, such as the index of a repository. */
 export async function unpackSmall(bytes: Uint8Array): Promise<Uint8Array> {
-  return collect(bytesOf(decompressed(chunkOf(bytes))), MAX_SMALL_BYTES);
+  return collect(unpacked(chunkOf(bytes)), MAX_SMALL_BYTES);
 }
 
 export async function collect(input: Bytes, limit: number): Promise<Uint8Array> {

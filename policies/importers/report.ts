@@ -10,6 +10,8 @@ import {
 /** What an import took and what it left, with the reasons. */
 export interface ImportReport {
   readonly taken: number;
+  /** EFI images among the files, whose Authenticode digests were taken too. */
+  readonly images: number;
   readonly skipped: readonly Skipped[];
 }
 
@@ -22,6 +24,9 @@ export interface Skipped {
 
 const EXAMPLES = 5;
 const PROGRESS_EVERY = 1000;
+
+/** A digest of a file or of an image. */
+export type MeasuredDigest = Pick<DigestEntry, 'algorithm' | 'digest'>;
 
 /** A digest as an SBOM states it. */
 export interface StatedDigest {
@@ -36,6 +41,7 @@ export class ImportSink {
   readonly #skipped = new Map<string, { count: number; examples: string[] }>();
   readonly #onProgress: (taken: number) => void;
   #taken = 0;
+  #images = 0;
 
   constructor(builder: DigestSetBuilder, onProgress: (taken: number) => void = () => {}) {
     this.#builder = builder;
@@ -43,9 +49,23 @@ export class ImportSink {
   }
 
   add(entry: DigestEntry): void {
-    this.#builder.add({ ...entry, path: kernelPath(entry.path) });
+    this.#add(entry);
     this.#taken += 1;
     if (this.#taken % PROGRESS_EVERY === 0) this.#onProgress(this.#taken);
+  }
+
+  addFile(path: string, digest: MeasuredDigest, from?: PackageRef): void {
+    this.add(entryOf(path, digest, from));
+  }
+
+  /** What an EFI image is measured as, in each bank, besides its digests as a file. */
+  addImage(path: string, digests: readonly MeasuredDigest[], from?: PackageRef): void {
+    for (const digest of digests) this.#add(entryOf(path, digest, from));
+    this.#images += 1;
+  }
+
+  #add(entry: DigestEntry): void {
+    this.#builder.add({ ...entry, path: kernelPath(entry.path) });
   }
 
   /** A file with the digests that a document states for it: each that is strong enough becomes an entry. */
@@ -71,12 +91,7 @@ export class ImportSink {
         this.skip(`the ${name} hash is not ${2 * FILE_DIGESTS[name]} hexadecimal digits`, path);
         continue;
       }
-      const entry = {
-        path: new Uint8Array(Buffer.from(path)),
-        algorithm: name,
-        digest: new Uint8Array(Buffer.from(hex, 'hex')),
-      };
-      this.add({ ...entry, ...(from === undefined ? {} : { package: from }) });
+      this.addFile(path, { algorithm: name, digest: new Uint8Array(Buffer.from(hex, 'hex')) }, from);
     }
   }
 
@@ -89,7 +104,7 @@ export class ImportSink {
 
   report(): ImportReport {
     const skipped = [...this.#skipped].map(([reason, { count, examples }]) => ({ reason, count, examples }));
-    return { taken: this.#taken, skipped: skipped.sort((a, b) => b.count - a.count) };
+    return { taken: this.#taken, images: this.#images, skipped: skipped.sort((a, b) => b.count - a.count) };
   }
 
   /** @throws {AssayError} `invalid-request` when nothing was taken: an empty set would allow nothing, or is a mistake */
@@ -105,6 +120,11 @@ export class ImportSink {
       details,
     });
   }
+}
+
+function entryOf(path: string, digest: MeasuredDigest, from: PackageRef | undefined): DigestEntry {
+  const entry = { path: new Uint8Array(Buffer.from(path)), ...digest };
+  return from === undefined ? entry : { ...entry, package: from };
 }
 
 // The kernel writes a space in a name as an underscore (ima_template_lib.c), so a list never has one.

@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { PackageRef } from '../digests/digest-entry.ts';
-import { type Bytes, tarMembers } from './archive.ts';
+import { tarMembers } from './archive.ts';
+import type { Bytes } from './byte-source.ts';
+import { addContent, type FileContent, readContent } from './content.ts';
 import type { ImportSink } from './report.ts';
 
 /** How paths of files become paths as the kernel reports them. */
@@ -22,29 +23,21 @@ export async function importTar(
   rules: PathRules,
   from?: PackageRef,
 ): Promise<void> {
-  const digests = new Map<string, Uint8Array>();
-  const add = (name: string, digest: Uint8Array) => {
-    const path = new Uint8Array(Buffer.from(measuredPath(name, rules)));
-    sink.add({ path, algorithm: 'sha256', digest, ...(from === undefined ? {} : { package: from }) });
-  };
+  const contents = new Map<string, FileContent>();
+  const add = (path: string, content: FileContent) =>
+    addContent(sink, measuredPath(path, rules), content, from);
   for await (const { name, type, linkName, content } of tarMembers(input)) {
     const path = absolute(name);
     if (type === 'file' || type === 'contiguous-file') {
-      const digest = await sha256(content);
-      digests.set(path, digest);
-      add(path, digest);
+      const read = await readContent(content);
+      contents.set(path, read);
+      add(path, read);
     } else if (type === 'link') {
-      const digest = digests.get(absolute(linkName));
-      if (digest) add(path, digest);
+      const linked = contents.get(absolute(linkName));
+      if (linked) add(path, linked);
       else sink.skip('a hard link whose target is not in the archive before it', path);
     }
   }
-}
-
-export async function sha256(content: Bytes): Promise<Uint8Array> {
-  const digest = createHash('sha256');
-  for await (const chunk of content) digest.update(chunk);
-  return new Uint8Array(digest.digest());
 }
 
 function absolute(name: string): string {

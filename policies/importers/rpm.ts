@@ -2,7 +2,10 @@ import { hash } from 'node:crypto';
 import { Reader } from '../../core/bytes/reader.ts';
 import { AssayError, ParseError } from '../../core/errors.ts';
 import type { FileDigestName, PackageRef } from '../digests/digest-entry.ts';
-import type { ImportSink } from './report.ts';
+import { chunkOf, unpacked } from './archive.ts';
+import { addImages, readContent } from './content.ts';
+import { cpioMembers } from './cpio.ts';
+import { absolutePath, type ImportSink } from './report.ts';
 
 const LEAD_MAGIC = 0xedab_eedb;
 const LEAD_BYTES = 96;
@@ -40,7 +43,7 @@ type Values = readonly (string | number)[];
  *
  * @throws {AssayError} `invalid-request` for what is no RPM package or whose payload is another's
  */
-export function importRpm(bytes: Uint8Array, sink: ImportSink): PackageRef {
+export async function importRpm(bytes: Uint8Array, sink: ImportSink): Promise<void> {
   const { header, payload } = readRpm(bytes);
   checkPayload(header, payload);
   const text = (tag: number) => String(header.get(tag)?.[0] ?? '');
@@ -61,7 +64,19 @@ export function importRpm(bytes: Uint8Array, sink: ImportSink): PackageRef {
     // A file that is not in the payload, such as a log, has none.
     sink.addStated(path, hex === '' ? [] : [{ algorithm, hex }], from);
   });
-  return from;
+  await importImages(payload, sink, from);
+}
+
+/** The header says nothing of a file as an image: for that the payload is unpacked. */
+async function importImages(payload: Uint8Array, sink: ImportSink, from: PackageRef): Promise<void> {
+  try {
+    for await (const { name, content } of cpioMembers(unpacked(chunkOf(payload)))) {
+      addImages(sink, absolutePath(name, '/'), await readContent(content), from);
+    }
+  } catch (error) {
+    if (!(error instanceof AssayError)) throw error;
+    sink.skip(`a package that was not searched for EFI images: ${error.message}`, from.name);
+  }
 }
 
 function readRpm(bytes: Uint8Array): {

@@ -1,7 +1,7 @@
 import { equalBytes, toHex } from '../../core/bytes/encoding.ts';
 import type { Finding } from '../../core/finding.ts';
-import type { FileDigestName, PackageRef } from '../digests/digest-entry.ts';
-import type { DigestSet } from '../digests/digest-set.ts';
+import { type FileDigestName, isFileDigestName, type PackageRef } from '../digests/digest-entry.ts';
+import type { DigestSet, KnownFile } from '../digests/digest-set.ts';
 
 export interface RefusedFile {
   /** Its place in the whole list. */
@@ -23,7 +23,7 @@ const NAMED = 3;
 export function explainFile(refused: RefusedFile): Omit<Finding, 'rule'> {
   const { entry, shown, algorithm, digest, allow } = refused;
   const own = originOf(refused);
-  const expected = allow.flatMap((set) => set.filesAt(refused.path));
+  const expected = allow.flatMap((set) => filesAt(set, refused.path));
   const packages = distinct(expected.flatMap((one) => (one.package ? [nameOf(one.package)] : [])));
   const digests = distinct(expected.map((one) => `${one.algorithm}:${toHex(one.digest)}`));
   const found = `${algorithm}:${toHex(digest)}`;
@@ -67,12 +67,17 @@ function remedyFor(
 /** The package of exactly this file, from any set. */
 function originOf({ path, algorithm, digest, known }: RefusedFile): string | undefined {
   for (const set of known) {
-    const same = set
-      .filesAt(path)
-      .find((one) => one.algorithm === algorithm && equalBytes(one.digest, digest));
+    const same = filesAt(set, path).find(
+      (one) => one.algorithm === algorithm && equalBytes(one.digest, digest),
+    );
     if (same?.package) return nameOf(same.package);
   }
   return undefined;
+}
+
+/** A kernel is known as an image too, which says nothing of its bytes. */
+function filesAt(set: DigestSet, path: Uint8Array): readonly KnownFile[] {
+  return set.filesAt(path).filter(({ algorithm }) => isFileDigestName(algorithm));
 }
 
 function nameOf({ name, version, arch }: PackageRef): string {

@@ -1,6 +1,6 @@
 import { decodeLossless } from '../../core/bytes/encoding.ts';
-import type { PackageRef } from '../digests/digest-entry.ts';
-import type { DigestSet, KnownFile } from '../digests/digest-set.ts';
+import { type FileDigestName, isFileDigestName, type PackageRef } from '../digests/digest-entry.ts';
+import type { DigestSet } from '../digests/digest-set.ts';
 import type { ImaPolicy } from '../ima-policy.ts';
 
 /** What a policy says of files by digest, with its sets. */
@@ -25,6 +25,12 @@ export interface PackageChange {
 export interface FileChange {
   readonly kind: 'added' | 'removed' | 'changed';
   readonly path: string;
+}
+
+interface FileDigest {
+  readonly path: Uint8Array;
+  readonly algorithm: FileDigestName;
+  readonly digest: Uint8Array;
 }
 
 /** Files of one package or of none that only one of two policies allows. */
@@ -57,7 +63,9 @@ function loneFiles(rules: FileRules, other: FileRules): Map<string, Lone> {
   for (const set of rules.allow) {
     if (shared.has(set.id)) continue;
     for (const entry of set.entries()) {
-      if (isAllowed(other, entry)) continue;
+      const { algorithm, ...file } = entry;
+      // Images are the business of the boot.
+      if (!isFileDigestName(algorithm) || isAllowed(other, { algorithm, ...file })) continue;
       const key = entry.package ? keyOf(entry.package) : NO_PACKAGE;
       const lone = found.get(key) ?? { paths: new Set(), versions: new Set() };
       found.set(key, lone);
@@ -68,10 +76,7 @@ function loneFiles(rules: FileRules, other: FileRules): Map<string, Lone> {
   return found;
 }
 
-function isAllowed(
-  { allow, anyPath, exclude }: FileRules,
-  { path, algorithm, digest }: KnownFile & { readonly path: Uint8Array },
-): boolean {
+function isAllowed({ allow, anyPath, exclude }: FileRules, { path, algorithm, digest }: FileDigest): boolean {
   const isKnown = (set: DigestSet) =>
     anyPath ? set.knows(algorithm, digest) : set.allows(path, algorithm, digest);
   return allow.some(isKnown) || exclude.some((glob) => glob.matches(path));

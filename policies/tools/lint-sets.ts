@@ -1,25 +1,56 @@
 import type { DigestSet } from '../digests/digest-set.ts';
+import type { PolicyDocument } from '../language/schema.ts';
 import type { Remark } from './lint.ts';
 
-/** Sets that are learned, that are named and missing, or that are given and not named. */
+/** A set as a policy names it. */
+interface NamedSet {
+  readonly id: string;
+  readonly path: Remark['path'];
+  /** Whether it is to allow EFI images, or files. */
+  readonly ofImages: boolean;
+}
+
+/** Sets that are learned, that are named and missing or of no use there, or that are given and not named. */
 export function lintSets(
-  allow: readonly string[],
+  policy: PolicyDocument,
   sets: readonly DigestSet[],
   stored: ReadonlySet<string> | undefined,
 ): Remark[] {
   const given = new Map(sets.map((set) => [set.id, set]));
-  const named = allow.flatMap((id, index) => lintSet(id, ['ima', 'allow', index], given, stored));
-  const unused = [...given.keys()].filter((id) => !allow.includes(id)).map(unusedSet);
-  return [...named, ...unused];
+  const named = namedSets(policy);
+  const ids = new Set(named.map(({ id }) => id));
+  const unused = [...given.keys()].filter((id) => !ids.has(id)).map(unusedSet);
+  return [...named.flatMap((one) => lintSet(one, given, stored)), ...unused];
+}
+
+function namedSets({ ima, boot }: PolicyDocument): NamedSet[] {
+  const files = (ima?.allow ?? []).map((id, index) => ({
+    id,
+    path: ['ima', 'allow', index],
+    ofImages: false,
+  }));
+  if (!boot || boot.profile === 'no-log') return files;
+  const keys = ['applications', 'files', 'option-roms', 'firmware'] as const;
+  const started = keys.flatMap((key) => {
+    const rule = boot[key];
+    const ids = typeof rule === 'object' && rule.sets ? rule.sets : [];
+    const ofImages = key === 'applications' || key === 'option-roms';
+    return ids.map((id, index) => ({ id, path: ['boot', key, 'sets', index], ofImages }));
+  });
+  return [...files, ...started];
 }
 
 function lintSet(
-  id: string,
-  path: Remark['path'],
+  { id, path, ofImages }: NamedSet,
   given: ReadonlyMap<string, DigestSet>,
   stored: ReadonlySet<string> | undefined,
 ): Remark[] {
   const remarks: Remark[] = [];
+  if (ofImages && given.get(id)?.imageDigests === 0) {
+    const problem = 'the set holds no digest of an EFI image, so it allows nothing here';
+    const advice = 'import it from packages or a file system: SBOMs and lists of nodes know files alone';
+    remarks.push({ code: 'set.no-images', path, problem, advice });
+  }
   if (given.get(id)?.sources.some(({ kind }) => kind === 'learned')) {
     const problem = 'the set was learned from a node: what was wrong with that node is allowed to all';
     const advice = 'make a set from packages, an SBOM or an image, and use this one to find what is missing';
@@ -39,5 +70,10 @@ function lintSet(
 
 function unusedSet(id: string): Remark {
   const problem = `the set ${id} was given, and the policy does not name it`;
-  return { code: 'set.unused', path: ['ima', 'allow'], problem, advice: 'add its id to ima.allow' };
+  return {
+    code: 'set.unused',
+    path: ['ima', 'allow'],
+    problem,
+    advice: 'add its id to ima.allow or boot.applications',
+  };
 }

@@ -61,7 +61,7 @@ export function lintPolicy({ text, file, sets = [], stored }: LintInput): LintWa
     remarks.push(...lintMatch(ima), ...lintExclusions(ima, sets), ...lintViolations(ima), ...lintKeys(ima));
     remarks.push(...lintBuffers(ima), ...lintKeyrings(ima));
   }
-  remarks.push(...lintSets(rules?.allow ?? [], sets, stored));
+  remarks.push(...lintSets(value, sets, stored));
   return remarks
     .map((remark) => placed(remark, source))
     .sort((a, b) => a.line - b.line || a.column - b.column);

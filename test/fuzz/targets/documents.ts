@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { authenticodeDigest } from '../../../core/pe/authenticode.ts';
 import { kernelWords } from '../../../policies/boot/kernel-words.ts';
 import { DigestSetBuilder } from '../../../policies/digests/build.ts';
+import type { DigestName } from '../../../policies/digests/digest-entry.ts';
 import { DigestSet } from '../../../policies/digests/digest-set.ts';
 import { importCycloneDx } from '../../../policies/importers/cyclonedx.ts';
 import { importKeylimePolicy } from '../../../policies/importers/keylime.ts';
@@ -12,6 +14,7 @@ import { importSpdx3 } from '../../../policies/importers/spdx3.ts';
 import { importSyft } from '../../../policies/importers/syft.ts';
 import { parsePolicy } from '../../../policies/language/parse.ts';
 import { compileGlob } from '../../../policies/path-glob.ts';
+import { peImage } from '../../fakes/pe-image.ts';
 import { badInput, bytesOf, target, textOf, vectorFile } from './target.ts';
 
 export const PROFILES = fileURLToPath(new URL('../../../policies/profiles', import.meta.url));
@@ -67,11 +70,11 @@ function importer(name: string, seed: object, read: (content: string, sink: Impo
   return target(name, () => [bytesOf(JSON.stringify(seed))], run);
 }
 
-function digestSet(): Uint8Array {
+function digestSet(algorithm: DigestName = 'sha256'): Uint8Array {
   const builder = new DigestSetBuilder();
   for (let index = 0; index < 20; index += 1) {
     const digest = new Uint8Array(32).fill(index);
-    builder.add({ path: bytesOf(`/usr/bin/${index}`), algorithm: 'sha256', digest });
+    builder.add({ path: bytesOf(`/usr/bin/${index}`), algorithm, digest });
   }
   return builder.build();
 }
@@ -83,7 +86,12 @@ export const DOCUMENT_TARGETS = [
     (bytes) => parsePolicy(textOf(bytes)),
     { words: POLICY_WORDS },
   ),
-  target('digest-set', () => [digestSet()], DigestSet.parse),
+  target('digest-set', () => [digestSet(), digestSet('authenticode-sha256')], DigestSet.parse),
+  target(
+    'pe-image',
+    () => [vectorFile('pe/signed-sbsign.efi'), vectorFile('pe/pe32-sha384.efi'), peImage({ directories: 4 })],
+    (bytes) => authenticodeDigest(bytes, 'sha256'),
+  ),
   target(
     'rpm',
     () => [vectorFile('packages/tool-gzip.rpm')],

@@ -8,6 +8,7 @@ import { appraiseQuote } from '../../../../core/tpm/quote.ts';
 import { marshalTpmtSignature } from '../../../../core/tpm/signature.ts';
 import { appraise, type BootMemo } from '../../../../policies/appraise.ts';
 import { sentLog } from '../../../../policies/boot/evaluate.ts';
+import type { DigestSet } from '../../../../policies/digests/digest-set.ts';
 import { parsePolicy } from '../../../../policies/language/parse.ts';
 import type { Verdict } from '../../../../policies/verdict.ts';
 import { agileLog, digests, type EventParts, logBytes, pcrsOf, unhex } from '../../core/eventlog/vectors.ts';
@@ -84,14 +85,20 @@ boot: ${boot}
 `;
 }
 
-export function judge(document: string, { log, values, userspace }: Boot, boots?: BootMemo): Verdict {
+export function judge(
+  document: string,
+  { log, values, userspace }: Boot,
+  boots?: BootMemo,
+  sets: readonly DigestSet[] = [],
+): Verdict {
   const rules = parsePolicy(document);
   const quoted = new Map([...values].filter(([pcr]) => rules.pcrs.selection.includes(pcr)));
   const boot = {
     ...(log ? { firmware: sentLog(log) } : {}),
     ...(userspace ? { userspace: sentLog(userspace) } : {}),
   };
-  const knowledge = { sets: new Map(), ...(boots ? { boots } : {}) };
+  const known = new Map(sets.map((set) => [set.id, set]));
+  const knowledge = { sets: known, ...(boots ? { boots } : {}) };
   return appraise(rules, { quote: quoteOf(quoted), boot }, {}, knowledge);
 }
 

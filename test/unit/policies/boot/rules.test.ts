@@ -2,6 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { concat, Writer } from '../../../../core/bytes/writer.ts';
 import { EV } from '../../../../core/eventlog/index.ts';
 import type { BootEvaluation } from '../../../../policies/boot/evaluate.ts';
+import { DigestSetBuilder } from '../../../../policies/digests/build.ts';
+import type { DigestName } from '../../../../policies/digests/digest-entry.ts';
+import { DigestSet } from '../../../../policies/digests/digest-set.ts';
 import { ascii, unhex, utf16 } from '../../core/eventlog/vectors.ts';
 import { type Event, event, judge, measuring, opaque, policy, recorded, rulesOf } from './boots.ts';
 
@@ -356,6 +359,21 @@ describe('boot.rules: what ran', () => {
       { rule: 'boot.application', pcr: 4, message: expect.stringContaining(`${IMAGES[2]}`) },
       { rule: 'boot.application', pcr: 4 },
     ]);
+  });
+
+  test('boot.application: every image by a digest set, which knows images apart from files', () => {
+    const setOf = (algorithm: DigestName) => {
+      const builder = new DigestSetBuilder();
+      for (const image of IMAGES) builder.add({ path: ascii('/boot/x'), algorithm, digest: unhex(image) });
+      return DigestSet.parse(builder.build());
+    };
+    const [images, files] = [setOf('authenticode-sha256'), setOf('sha256')];
+    const bySet = ({ id }: DigestSet) => rules({ applications: `{ sets: ['${id}'] }` });
+    expect(judge(bySet(images), recorded(GRUB), undefined, [images]).findings).toEqual([]);
+    expect(rulesOf(judge(bySet(files), recorded(GRUB), undefined, [files]))).toEqual(['boot.application']);
+    // Kernel and initrd in PCR 9 are measured as files.
+    const ofFiles = rules({ files: `{ sets: ['${images.id}'] }` });
+    expect(rulesOf(judge(ofFiles, recorded(GRUB), undefined, [images]))).toEqual(['boot.file']);
   });
 
   test('boot.application: an image that is called an action is one', () => {

@@ -4,13 +4,15 @@ import { describe, expect, test } from 'vitest';
 import { ParseError } from '../../../../core/errors.ts';
 import { DigestSetBuilder } from '../../../../policies/digests/build.ts';
 import {
+  DIGESTS,
   type DigestEntry,
-  FILE_DIGESTS,
+  type DigestName,
   type FileDigestName,
+  isFileDigestName,
   type PackageRef,
 } from '../../../../policies/digests/digest-entry.ts';
 import { DigestSet } from '../../../../policies/digests/digest-set.ts';
-import { ALGORITHMS } from '../../../../policies/digests/layout.ts';
+import { IMAGES_FORM } from '../../../../policies/digests/layout.ts';
 
 const CURL: PackageRef = { name: 'curl', version: '8.5.0-1', arch: 'amd64' };
 
@@ -70,6 +72,35 @@ describe('a digest set', () => {
     shifted.set(bytes);
     expect(allows(DigestSet.parse(shifted), '/b', 'b', 'sha384')).toBe(true);
     expect(DigestSet.parse(shifted).id).toBe(DigestSet.parse(bytes).id);
+  });
+});
+
+describe('digests of EFI images', () => {
+  const image = entry('/boot/vmlinuz', 'kernel', 'authenticode-sha256');
+
+  test('are known as images, and are no files', () => {
+    const set = setOf(image, entry('/boot/vmlinuz', 'bytes'));
+    expect(set.knows('authenticode-sha256', digestOf('kernel'))).toBe(true);
+    expect(set.knows('sha256', digestOf('kernel'))).toBe(false);
+    expect(allows(set, '/boot/vmlinuz', 'kernel')).toBe(false);
+    expect(set.knows('authenticode-sha256', digestOf('bytes'))).toBe(false);
+    expect(set.imageDigests).toBe(1);
+    expect(set.size).toBe(2);
+  });
+
+  test('a set without any has the bytes that it always had', () => {
+    const bytes = build(entry('/a', '1'));
+    expect(Buffer.from(bytes).toString('latin1', 0, 8)).toBe('ASSAYDS1');
+    expect(hash('sha256', bytes)).toBe('07b382ed2255636071bb8880aa5c34e63b38026935ad1f72b121aefec287225e');
+  });
+
+  test('a set that has room for them and none is refused: its content has another form', () => {
+    const bytes = build(image, entry('/boot/vmlinuz', 'bytes'));
+    expect(Buffer.from(bytes).toString('latin1', 0, 8)).toBe('ASSAYDS2');
+    // Counts of entries are behind the magic and three numbers.
+    const none = bytes.slice();
+    none.fill(0, 8 + 4 * 6, 8 + 4 * 9);
+    expect(() => DigestSet.parse(none)).toThrow('has room for digests of images, and none');
   });
 });
 
@@ -164,7 +195,8 @@ describe('reading refuses', () => {
 test('a set says of every path and digest what a plain map says', () => {
   const short = fc.stringMatching(/^\/[ab]{0,3}$/);
   const content = fc.constantFrom('0', '1', '2', '3');
-  const algorithm = fc.constantFrom(...ALGORITHMS);
+  const { algorithms } = IMAGES_FORM;
+  const algorithm = fc.constantFrom(...algorithms);
   fc.assert(
     fc.property(fc.array(fc.tuple(short, content, algorithm), { maxLength: 40 }), (rows) => {
       const set = setOf(...rows.map(([at, what, how]) => entry(at, what, how)));
@@ -172,8 +204,10 @@ test('a set says of every path and digest what a plain map says', () => {
       expect(set.size).toBe(known.size);
       for (const at of ['/', '/a', '/ab', '/b', '/bb', '/aaa', '/bab']) {
         for (const what of ['0', '1', '2', '3', '4']) {
-          for (const how of ALGORITHMS) {
-            expect(allows(set, at, what, how)).toBe(known.has([at, what, how].join()));
+          for (const how of algorithms) {
+            const isKnown = known.has([at, what, how].join());
+            if (isFileDigestName(how)) expect(allows(set, at, what, how)).toBe(isKnown);
+            if (isKnown) expect(set.knows(how, digestOf(what, how))).toBe(true);
           }
         }
         const files = set
@@ -181,20 +215,20 @@ test('a set says of every path and digest what a plain map says', () => {
           .map((file) => `${file.algorithm} ${Buffer.from(file.digest).toString('hex')}`);
         const expected = rows
           .filter((row) => row[0] === at)
-          .map((row) => `${row[2]} ${hash(row[2], row[1])}`);
+          .map((row) => `${row[2]} ${Buffer.from(digestOf(row[1], row[2])).toString('hex')}`);
         expect(files.sort()).toEqual([...new Set(expected)].sort());
       }
     }),
   );
 });
 
-function entry(at: string, content: string, algorithm: FileDigestName = 'sha256'): DigestEntry {
+function entry(at: string, content: string, algorithm: DigestName = 'sha256'): DigestEntry {
   return { path: path(at), algorithm, digest: digestOf(content, algorithm) };
 }
 
-function digestOf(content: string, algorithm: FileDigestName = 'sha256'): Uint8Array {
-  const digest = new Uint8Array(hash(algorithm, content, 'buffer'));
-  expect(digest.length).toBe(FILE_DIGESTS[algorithm]);
+function digestOf(content: string, algorithm: DigestName = 'sha256'): Uint8Array {
+  const digest = new Uint8Array(hash(algorithm.replace('authenticode-', ''), content, 'buffer'));
+  expect(digest.length).toBe(DIGESTS[algorithm]);
   return digest;
 }
 

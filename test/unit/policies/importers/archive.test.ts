@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { pack } from 'tar-stream';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { AssayError } from '../../../../core/errors.ts';
 import { DigestSetBuilder } from '../../../../policies/digests/build.ts';
 import { chunkOf, collect, tarMembers, unpackSmall } from '../../../../policies/importers/archive.ts';
@@ -38,6 +38,40 @@ test.each([
   for (let length = 1; length < bytes.length; length += Math.ceil(bytes.length / 97)) {
     await expect(read(bytes.subarray(0, length))).rejects.toBeInstanceOf(AssayError);
   }
+});
+
+// By xz 5.4 with --check=sha256 --block-size=65536: rpm writes such a check, and the unpacker knows none of them.
+describe('xz with SHA-256', () => {
+  const bytes = packageFile('blocks-sha256.tar.xz');
+
+  test('is unpacked, and its blocks are checked', async () => {
+    expect(await read(bytes)).toEqual({
+      ...{ first: hash('sha256', 'one'), long: hash('sha256', 't'.repeat(150_000)) },
+      noise: '386a3e18f359c39452df5f36da7146c4f7af6d26d713accae295c974c9562ad5',
+    });
+  });
+
+  test('is refused wherever it is cut off, and when it has something behind it', async () => {
+    for (let length = 1; length < bytes.length; length += 41) {
+      await expect(read(bytes.subarray(0, length))).rejects.toBeInstanceOf(AssayError);
+    }
+    await expect(read(Buffer.concat([bytes, bytes]))).rejects.toThrow('more than one stream');
+    expect(Object.keys(await read(Buffer.concat([bytes, new Uint8Array(8)])))).toHaveLength(3);
+  });
+
+  test('any changed byte of what is packed is seen', async () => {
+    const good = await read(bytes);
+    const unseen: number[] = [];
+    for (let at = 12; at < bytes.length; at += 5) {
+      const changed = Uint8Array.from(bytes);
+      changed[at] = (changed[at] ?? 0) ^ 1;
+      const result = await read(changed).catch((error: unknown) => error);
+      if (!(result instanceof AssayError)) unseen.push(at);
+      if (!(result instanceof AssayError)) expect(result).toEqual(good);
+    }
+    // What is not read is the index behind the blocks, which is written anew.
+    expect(Math.min(...unseen)).toBeGreaterThan(bytes.length - 60);
+  });
 });
 
 test.each(['tool-gzip.deb', 'tool-xz.deb', 'tool-zstd.deb'])('%s: every prefix is refused', async (name) => {

@@ -27,6 +27,11 @@ function document(changes: Readonly<Record<string, string>> = {}): string {
 
 const ima = (more: string) => ({ ima: `{ files: { /usr/bin/true: [${VALUE}] }, ${more} }` });
 
+const started = (more: string) => ({
+  pcrs: '{ bank: sha256, require: 0-9 }',
+  boot: `{ profile: shim-grub, command-line: { forbid: [init=*] }, option-roms: any, ${more} }`,
+});
+
 function codes(changes: Readonly<Record<string, string>>, sets: readonly DigestSet[] = []): string[] {
   return lintPolicy({ text: document(changes), file: 'web.yaml', sets }).map(({ code }) => code);
 }
@@ -72,6 +77,16 @@ describe('lintPolicy', () => {
     ['violations.program', ima('violations: { accept: [/usr/bin/python3] }')],
     ['set.not-given', { ima: `{ allow: [sha256:${VALUE}, ${digestSet(['/a']).id}] }` }, [digestSet(['/a'])]],
     ['set.unused', ima('kexec: refuse'), [digestSet(['/a'])]],
+    [
+      'set.no-images',
+      started(`files: any, applications: { sets: ['${digestSet(['/a']).id}'] }`),
+      [digestSet(['/a'])],
+    ],
+    [
+      'set.not-given',
+      started(`applications: { sets: [sha256:${VALUE}] }, files: { sets: ['${digestSet(['/a']).id}'] }`),
+      [digestSet(['/a'])],
+    ],
   ] satisfies [string, Record<string, string>, DigestSet[]?][])('%s', (code, changes, sets = []) => {
     expect(codes(changes, sets)).toEqual([code]);
   });
