@@ -15,6 +15,20 @@ function directKernel(initrd: string): string {
     );
 }
 
+describe('ubuntu-shim-grub, as it ships', () => {
+  const CANONICAL = 'ed1fe72cb9ca31c9af5b757afcd733323d675825032e6ced7fe1ae9eb767998c';
+  const DEBIAN = '079646974bce09b1f04da67bd722d1fb0947ae4c4010bccdbba52d5b23cbf1a2';
+
+  test('what Debian signed does not run on Ubuntu, and nothing else is wrong with such a boot', () => {
+    const { findings } = judge(profile('ubuntu-shim-grub'), recorded('sb-clean-1'));
+    expect(findings).toMatchObject([
+      { rule: 'boot.authority', pcr: 7, message: expect.stringContaining(DEBIAN) },
+    ]);
+    const other = profile('ubuntu-shim-grub').replace(CANONICAL, DEBIAN);
+    expect(judge(other, recorded('sb-clean-1')).findings).toEqual([]);
+  });
+});
+
 describe('debian-shim-grub, as it ships', () => {
   test.each(['sb-clean-1', 'sb-clean-2'])('%s passes', (name) => {
     const verdict = judge(profile('debian-shim-grub'), recorded(name));
