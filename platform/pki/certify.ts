@@ -41,6 +41,10 @@ const FIXED_LENGTHS = [64, 96];
  * Makes a certificate of version 3 with both key identifiers, and reads it back with our own strict parser before it
  * is given out; the signature is verified too, since the signer may be a device or another process.
  *
+ * The extensions are those of @peculiar/x509; the frame around them is written here. Its generator writes the same
+ * bytes, which a test holds us to, but parses each extension, name and key again before it signs (more than twice the
+ * CPU of an issue), and signs with a CryptoKey where we have a port.
+ *
  * @throws {RangeError} for what a certificate cannot say, and when the signature is not of the CA's key
  */
 export async function certify(spec: CertificateSpec, ca: SigningCa): Promise<Certificate> {
