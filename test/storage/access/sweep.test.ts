@@ -41,7 +41,7 @@ const FOR_STRANGERS = [
 ];
 const FOR_NODES = ['GET /v1/nodes/self', 'POST /v1/nodes/self/certificate', 'POST /v1/nodes/self/challenge'];
 /** What viewers may call and is no GET: it changes nothing either. */
-const ASKED_BY_VIEWERS = ['POST /v1/policies/draft', 'POST /v1/trust/check'];
+const ASKED_BY_VIEWERS = ['POST /v1/policies/draft', 'POST /v1/policies/try', 'POST /v1/trust/check'];
 const KEYLIME = /^\/v2\./;
 const NOBODY = '00000000-0000-8000-8000-000000000000';
 
