@@ -1,3 +1,4 @@
+import { isNodeId } from '../core/identity.ts';
 import type { NodeDetail } from '../core/messages/node.ts';
 
 export type ServiceName = 'registrar' | 'verifier' | 'issuer';
@@ -21,9 +22,9 @@ export interface Api {
   close(): Promise<void>;
 }
 
-/** `nodeId` for any Api: the registrar alone knows what a name means. */
+/** `nodeId` for any Api: the registrar alone knows what a name means. Keylime's agents are named by UUIDs too. */
 export async function resolveNode(api: Pick<Api, 'get'>, name: string): Promise<string> {
-  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name)) return name;
+  if (isNodeId(name)) return name;
   const node = await api.get<Pick<NodeDetail, 'id'>>('registrar', `/v1/nodes/${encodeURIComponent(name)}`);
   return node.id;
 }

@@ -1,11 +1,14 @@
+import { isNodeId } from '../core/identity.ts';
+
 /** Who a policy is for: everything, a group, or one node. The most specific assignment counts. */
 export type AssignmentSubject = 'default' | `group:${string}` | `node:${string}`;
 
-const SUBJECT =
-  /^(default|group:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|node:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+const NODE = 'node:';
+const ALL_OR_GROUP = /^(?:default|group:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)$/;
 
+/** A node is named by its id alone: what was assigned to the UUID of a Keylime agent would count for nobody. */
 export function isAssignmentSubject(text: string): text is AssignmentSubject {
-  return SUBJECT.test(text);
+  return ALL_OR_GROUP.test(text) || (text.startsWith(NODE) && isNodeId(text.slice(NODE.length)));
 }
 
 /**

@@ -32,19 +32,25 @@ const common = {
 /** What Keylime's tenant asks of a registrar. A name means the admitted node that has it. */
 export function keylimeAdminRoutes(app: App, { database }: RoutesDeps): void {
   const { db } = database;
-  app.get(
-    BASE,
-    {
-      ...common,
-      schema: {
-        operationId: 'keylimeListAgents',
-        summary: 'Names of admitted nodes (Keylime)',
-        params: Type.Object(Versioned),
-        response: { 200: Envelope(Type.Object({ uuids: Type.Array(Alias) })) },
+  // Keylime's tenant asks with a slash at the end.
+  for (const [url, operationId] of [
+    [BASE, 'keylimeListAgents'],
+    [`${BASE}/`, 'keylimeListAgentsOfTenant'],
+  ] as const) {
+    app.get(
+      url,
+      {
+        ...common,
+        schema: {
+          operationId,
+          summary: 'Names of admitted nodes (Keylime)',
+          params: Type.Object(Versioned),
+          response: { 200: Envelope(Type.Object({ uuids: Type.Array(Alias) })) },
+        },
       },
-    },
-    async () => success({ uuids: await listAdmittedAliases(db) }),
-  );
+      async () => success({ uuids: await listAdmittedAliases(db) }),
+    );
+  }
   app.get(
     `${BASE}/:alias`,
     {

@@ -10,7 +10,7 @@ import { PolicyName } from './policies.ts';
 
 const Subject = Type.String({
   maxLength: 80,
-  description: "'default', 'group:NAME' or 'node:UUID'; the most specific counts",
+  description: "'default', 'group:NAME' or 'node:ID'; the most specific counts",
 });
 const Assignment = Type.Object({ subject: Subject, policy: PolicyName }, { title: 'Assignment' });
 const AssignmentDetail = Type.Object(
@@ -74,5 +74,8 @@ export function assignmentRoutes(app: App, { database }: RoutesDeps): void {
 
 function checkSubject(subject: string): void {
   if (isAssignmentSubject(subject)) return;
-  throw new AssayError('invalid-request', "the subject must be 'default', 'group:NAME' or 'node:UUID'");
+  throw new AssayError(
+    'invalid-request',
+    "the subject must be 'default', 'group:NAME' or 'node:ID', with the id of a node",
+  );
 }

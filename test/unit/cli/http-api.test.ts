@@ -5,6 +5,8 @@ import { httpApi } from '../../../cli/http-api.ts';
 import { testPki } from '../../fakes/pki.ts';
 
 const BYTES = Uint8Array.from({ length: 256 }, (_, octet) => octet);
+const NODE_ID = '121c409b-9ef8-82d4-a213-205baf51bf64';
+const KEYLIME_UUID = 'd432fbb3-d2f1-4a97-9ef7-75bd81c00000';
 const asked: (string | undefined)[] = [];
 let api: Api;
 let close: () => Promise<void>;
@@ -14,6 +16,10 @@ beforeAll(async () => {
   const server = createServer({ cert: pki.server.certificate, key: pki.server.key }, (request, response) => {
     asked.push(request.headers.accept);
     if (request.url === '/bytes') return response.end(BYTES);
+    if (request.url === `/v1/nodes/${KEYLIME_UUID}`) {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      return response.end(JSON.stringify({ id: NODE_ID }));
+    }
     response.writeHead(404, { 'content-type': 'application/problem+json' });
     return response.end(JSON.stringify({ code: 'not-found', detail: 'there is no such set' }));
   });
@@ -39,4 +45,9 @@ test("a refusal of bytes has the service's own code and words", async () => {
     code: 'not-found',
     message: 'there is no such set',
   });
+});
+
+test('the registrar says which node a name is, the UUID of a Keylime agent too; a node id needs no question', async () => {
+  expect(await api.nodeId(KEYLIME_UUID)).toBe(NODE_ID);
+  expect(await api.nodeId(NODE_ID)).toBe(NODE_ID);
 });
