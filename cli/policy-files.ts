@@ -24,12 +24,17 @@ export interface PolicyFile {
   readonly policy: Policy;
 }
 
-/** @throws {AssayError} `invalid-policy`, with every problem of the document */
+/**
+ * @param file a path, - for standard input, or `assay:NAME` for a policy that ships
+ * @throws {AssayError} `invalid-policy`, with every problem of the document
+ */
 export async function readPolicyFile(file: string): Promise<PolicyFile> {
-  const source = await readTextFile(file);
+  const [, shipped] = SHIPPED.exec(file) ?? [];
+  const source = shipped === undefined ? await readTextFile(file) : readShipped(shipped);
   const { text: own, envelope } = openPolicy(source);
   if (envelope) return { stored: source, text: own, policy: parsePolicy(own, file) };
-  const text = await flattenPolicy({ file: file === '-' ? file : resolve(file), text: own }, findBase);
+  const isPath = shipped === undefined && file !== '-';
+  const text = await flattenPolicy({ file: isPath ? resolve(file) : file, text: own }, findBase);
   // Lines are then those of a text that stands in no file: `assay policy flatten` shows it.
   const name = text === own ? file : `${file} with what it extends`;
   return { stored: text, text, policy: parsePolicy(text, name) };
@@ -37,7 +42,7 @@ export async function readPolicyFile(file: string): Promise<PolicyFile> {
 
 async function findBase(reference: string, from: string): Promise<PolicySource> {
   const [, shipped] = SHIPPED.exec(reference) ?? [];
-  if (shipped !== undefined) return { file: reference, text: readShipped(shipped, from) };
+  if (shipped !== undefined) return { file: reference, text: readShipped(shipped) };
   const file = resolve(from === '-' ? '.' : dirname(from), reference);
   const { text, envelope } = openPolicy(await readTextFile(file));
   // Whoever extends it signs the whole: a signature of a part would say nothing.
@@ -49,11 +54,9 @@ async function findBase(reference: string, from: string): Promise<PolicySource> 
   return { file, text };
 }
 
-function readShipped(name: string, from: string): string {
+function readShipped(name: string): string {
   const names = readdirSync(PROFILES).map((file) => file.replace(/\.yaml$/, ''));
   if (names.includes(name)) return readFileSync(resolve(PROFILES, `${name}.yaml`), 'utf8');
-  throw new AssayError(
-    'invalid-policy',
-    `${from} extends assay:${name}; shipped are ${names.sort().join(', ')}`,
-  );
+  const known = names.sort().map((one) => `assay:${one}`);
+  throw new AssayError('invalid-policy', `no policy ships as assay:${name}; there are ${known.join(', ')}`);
 }

@@ -21,7 +21,13 @@ interface PolicySummary {
 }
 
 export function policyCommands(program: Command, context: Context): void {
-  const policy = program.command('policy').description('policies: what a node must prove (docs/policies.md)');
+  const policy = program
+    .command('policy')
+    .description('policies: what a node must prove (docs/policies.md)')
+    .addHelpText(
+      'after',
+      '\nA file may be - (standard input) or a policy that ships, such as assay:baseline, the least that means something.',
+    );
   policy
     .command('check <file>')
     .description('say what is wrong with a policy file; talks to no service')
@@ -95,7 +101,7 @@ async function list(context: CommandContext): Promise<void> {
   const { policies } = await api.get<{ policies: PolicySummary[] }>('verifier', '/v1/policies');
   show(context, policies, (rows) =>
     rows.length === 0
-      ? 'no policies; without one no node passes (assay policy add FILE)'
+      ? 'no policies; without one no node passes (assay policy add FILE, or to begin with: assay policy add assay:baseline)'
       : renderTable<PolicySummary>(
           [
             { title: 'POLICY', value: (row) => `${row.name}@${row.version}` },

@@ -38,7 +38,7 @@ export function draftRoutes(app: App, { database }: RoutesDeps): void {
     async ({ body: { node, name, profile, commandLine } }) => {
       const last = await readLastEvidence(database.db, node);
       if (!last) {
-        const message = `node ${node} has not passed yet, so there is nothing to draft from; assign a first policy to it, such as policies/profiles/baseline.yaml`;
+        const message = `node ${node} has not passed yet, so there is nothing to draft from; let it pass the shipped baseline first (assay policy add assay:baseline, assay policy assign baseline --node ${node})`;
         throw new AssayError('not-found', message);
       }
       if (profile === undefined) return { document: draftPolicy(name, last) };

@@ -78,7 +78,11 @@ ima: { allow: ['${SET('b')}', '${SET('a')}'], match: anywhere }
 
   test.each([
     ['a base that is not there', 'extends: nothing.yaml\nname: x\n', 'cannot read'],
-    ['a profile that is not shipped', 'extends: assay:nothing\nname: x\n', 'shipped are baseline, cloud-vm'],
+    [
+      'a profile that is not shipped',
+      'extends: assay:nothing\nname: x\n',
+      'there are assay:baseline, assay:cloud-vm',
+    ],
     ['something else than a name', 'extends: { a: 1 }\nname: x\n', 'extends must be the name of a file'],
     ['itself', 'extends: case.yaml\nname: x\n', 'extends itself'],
     ['aliases', 'extends: base.yaml\nname: &a x\ndescription: *a\n', 'aliases are not accepted'],
@@ -101,5 +105,16 @@ ima: { allow: ['${SET('b')}', '${SET('a')}'], match: anywhere }
     const key = write('signer.key', String(privateKey.export({ type: 'pkcs8', format: 'pem' })));
     const signed = await assay(['policy', 'sign', web, '--key', key]);
     expect(parsePolicy(openPolicy(signed.out).text)).toMatchObject({ name: 'whole', reaction: 'ban' });
+  });
+});
+
+test('a policy that ships needs no file', async () => {
+  expect(await assay(['policy', 'check', 'assay:baseline'])).toMatchObject({
+    code: 0,
+    out: 'assay:baseline: policy baseline is valid, 0 PCR rules',
+  });
+  expect(await assay(['policy', 'check', 'assay:nothing'])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('no policy ships as assay:nothing; there are assay:baseline'),
   });
 });
