@@ -68,9 +68,11 @@ test('id.immutable: the name of another with keys of its own is a record that wa
   const victim = await world().trustedNode('named');
   const before = await world().detail(victim.id);
   const attacker = await world().node('namesake');
-  await attacker.start({ alias: 'named' });
+  // The token would admit it under any name of its own.
+  await attacker.start({ alias: 'named', token: await world().token() });
   const { nodeId, admission } = await attacker.events.until('waiting');
   expect(nodeId).not.toBe(victim.id);
+  expect(admission).toContain(`the alias is held by node ${victim.id}`);
   expect(await world().detail(nodeId)).toMatchObject({ state: 'pending', admission });
   await expect(attacker.askCertificate()).rejects.toMatchObject({ code: 'not-admitted' });
   expect(await world().certificates(nodeId)).toEqual([]);
