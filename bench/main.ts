@@ -91,7 +91,7 @@ try {
 async function endToEnd() {
   const services = await world.serve('registrar-and-issuer', ['registrar', 'issuer']);
   const first = await world.serve('verifier', ['verifier']);
-  const api = world.api();
+  const api = await world.api();
   await api.send('verifier', 'POST', '/v1/policies', { document: policy('1s') });
   await api.send('verifier', 'PUT', '/v1/assignments', { subject: 'default', policy: 'bench' });
   await sleep(2000);

@@ -77,8 +77,8 @@ export class World {
     return this.#profile;
   }
 
-  api() {
-    const { urls, material } = readProfile(this.#profile);
+  async api() {
+    const { urls, material } = await readProfile(this.#profile);
     const api = httpApi(urls, material);
     this.#closing.push(() => api.close());
     return api;
@@ -89,7 +89,8 @@ export class World {
     const config = await this.#configFor(name, only);
     const args = ['dist/assay.js', 'serve', '--config', config.file, '--only', ...only];
     const running = this.#spawn(name, args);
-    const service = new ServiceProcess(name, config.url, this.#profile, running.process);
+    const { material } = await readProfile(this.#profile);
+    const service = new ServiceProcess(name, config.url, material, running.process);
     this.#closing.push(() => service.close());
     await service.ready(READY_MS);
     return service;
@@ -140,11 +141,15 @@ export class ServiceProcess {
   readonly #process: ChildProcess;
   readonly #agent: Agent;
 
-  constructor(name: string, url: string, profile: string, child: ChildProcess) {
+  constructor(
+    name: string,
+    url: string,
+    { ca, certificate, key }: Awaited<ReturnType<typeof readProfile>>['material'],
+    child: ChildProcess,
+  ) {
     this.name = name;
     this.#url = url;
     this.#process = child;
-    const { ca, certificate, key } = readProfile(profile).material;
     this.#agent = new Agent({ connect: { ca, cert: certificate, key } });
   }
 

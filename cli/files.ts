@@ -34,6 +34,7 @@ export async function writeTextFile(file: string, content: string): Promise<void
 function reason(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ENOENT') return 'there is no such file or directory';
+  if (code === 'EISDIR') return 'it is a directory';
   if (code === 'EACCES') return 'permission denied';
   if (code === 'EEXIST') return 'it exists already; choose another name or remove it first';
   return error instanceof Error ? error.message : String(error);

@@ -98,11 +98,21 @@ async function send(
     dispatcher,
   }).catch((cause: Error) => {
     if (options.signal?.aborted) throw cause;
-    const why = cause.message || cause.name;
-    throw new AssayError('unavailable', `the ${service} at ${url.origin} does not answer: ${why}`, { cause });
+    const why = isForeign(cause)
+      ? `shows a certificate that the CA of the profile did not sign (${cause.message})`
+      : `does not answer: ${cause.message || cause.name}`;
+    throw new AssayError('unavailable', `the ${service} at ${url.origin} ${why}`, { cause });
   });
   if (response.statusCode < 400) return response;
   throw problemOf(service, response.statusCode, await response.body.text());
+}
+
+// OpenSSL's names for a chain that does not lead to the CA.
+const FOREIGN =
+  /^(?:SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_.*|CERT_SIGNATURE_FAILURE)$/;
+
+function isForeign(cause: Error): boolean {
+  return 'code' in cause && typeof cause.code === 'string' && FOREIGN.test(cause.code);
 }
 
 function problemOf(service: ServiceName, status: number, text: string): AssayError {

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -6,12 +7,13 @@ import { parseYaml } from '../core/document.ts';
 import { AssayError } from '../core/errors.ts';
 import { parseSpiffeId } from '../core/spiffe/id.ts';
 import { createLogger } from '../platform/logging.ts';
+import { readKeyFile } from '../platform/pki/key-file.ts';
 import { resolveSvid, SvidSection } from '../platform/spiffe/config.ts';
 import { bundlePem } from '../platform/spiffe/identity.ts';
 import { serverIdentity } from '../platform/spiffe/server-check.ts';
 import { openX509Source } from '../platform/spiffe/x509-source.ts';
 import type { Api } from './api.ts';
-import { httpApi } from './http-api.ts';
+import { httpApi, type Material } from './http-api.ts';
 
 const SVID_MS = 10_000;
 const SILENT = { level: 'silent', name: 'assay' } as const;
@@ -45,14 +47,14 @@ const Profile = Type.Object(
  */
 export async function openApi(given: string | undefined): Promise<Api> {
   const { value, urls, directory } = parseProfile(given);
-  if (value.svid === undefined) return httpApi(urls, readMaterial(value, directory));
+  if (value.svid === undefined) return httpApi(urls, await readMaterial(value, directory));
   return svidApi(urls, value.svid, value['server-id'], directory);
 }
 
 /** The same without opening anything: where the services are, and the PEM files that the profile names. */
-export function readProfile(given: string | undefined) {
+export async function readProfile(given: string | undefined) {
   const { value, urls, directory } = parseProfile(given);
-  return { urls, material: readMaterial(value, directory) };
+  return { urls, material: await readMaterial(value, directory) };
 }
 
 function parseProfile(given: string | undefined) {
@@ -108,17 +110,37 @@ function defaultPlaces(): string[] {
   ];
 }
 
-function readMaterial(profile: Profile, directory: string) {
-  const read = (name: 'ca' | 'certificate' | 'key') => {
+/** Read here, so that what is wrong is said with the name of its file (rule `key.files` for the key). */
+async function readMaterial(profile: Profile, directory: string): Promise<Material> {
+  const fileOf = (name: 'ca' | 'certificate' | 'key') => {
     const named = profile[name];
     if (named === undefined)
-      throw new AssayError(
-        'invalid-config',
-        `the profile names no ${name}: it needs ca, certificate and key, or svid`,
-      );
+      throw unusable(`the profile names no ${name}: it needs ca, certificate and key, or svid`);
     const file = resolve(directory, named);
-    if (existsSync(file)) return readFileSync(file, 'utf8');
-    throw new AssayError('invalid-config', `the profile's ${name} is missing: there is no file ${file}`);
+    if (existsSync(file)) return file;
+    throw unusable(`the profile's ${name} is missing: there is no file ${file}`);
   };
-  return { ca: read('ca'), certificate: read('certificate'), key: read('key') };
+  const files = { ca: fileOf('ca'), certificate: fileOf('certificate'), key: fileOf('key') };
+  const [ca, certificate] = [
+    readCertificate('ca', files.ca),
+    readCertificate('certificate', files.certificate),
+  ];
+  const key = await readKeyFile(files.key);
+  if (!certificate.parsed.checkPrivateKey(key))
+    throw unusable(`the profile's key ${files.key} is not that of its certificate ${files.certificate}`);
+  const pem = key.export({ type: 'pkcs8', format: 'pem' }).toString();
+  return { ca: ca.pem, certificate: certificate.pem, key: pem };
+}
+
+function readCertificate(name: string, file: string) {
+  const pem = readFileSync(file, 'utf8');
+  try {
+    return { pem, parsed: new X509Certificate(pem) };
+  } catch (cause) {
+    throw unusable(`the profile's ${name} ${file} is no certificate in PEM`, cause);
+  }
+}
+
+function unusable(message: string, cause?: unknown): AssayError {
+  return new AssayError('invalid-config', message, { cause });
 }

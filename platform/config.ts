@@ -52,9 +52,14 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const isMissing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    const why = isMissing ? `there is no file ${file}` : reasonOf(cause);
     throw new AssayError('invalid-config', `cannot read the configuration: ${why}`, { cause });
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function deepFreeze<T>(value: T): T {

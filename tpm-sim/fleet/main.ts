@@ -32,7 +32,7 @@ await new Command('fleet')
   .parseAsync();
 
 async function run({ profile, nodes, group, network, json }: Options): Promise<void> {
-  const { urls, material } = readProfile(profile);
+  const { urls, material } = await readProfile(profile);
   const say = (what: string, result: object) =>
     process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${what}: ${JSON.stringify(result)}\n`);
   const services = { registrar: urls.registrar, issuer: urls.issuer, ca: material.ca };

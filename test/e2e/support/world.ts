@@ -80,6 +80,7 @@ export class World {
     installation: Installation,
     api: Api,
     database: Database,
+    http: Agent,
     drop: () => Promise<void>,
   ) {
     this.directory = directory;
@@ -87,8 +88,7 @@ export class World {
     this.api = api;
     this.database = database;
     this.#drop = drop;
-    const { ca, certificate, key } = readProfile(installation.clientProfile).material;
-    this.#http = new Agent({ connect: { ca, cert: certificate, key } });
+    this.#http = http;
   }
 
   static async start(options: WorldOptions): Promise<World> {
@@ -107,7 +107,9 @@ export class World {
     await mkdir(join(directory, 'logs'));
     const database = openDatabase({ connection, logger: silent });
     const api = await openApi(installation.clientProfile);
-    const world = new World(directory, installation, api, database, drop);
+    const { ca, certificate, key } = (await readProfile(installation.clientProfile)).material;
+    const http = new Agent({ connect: { ca, cert: certificate, key } });
+    const world = new World(directory, installation, api, database, http, drop);
     try {
       await world.#startServices(options);
       return world;

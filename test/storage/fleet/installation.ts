@@ -25,7 +25,7 @@ export async function startInstallation(database: TestDatabase) {
     logger: silent,
     env: { DATABASE_URL: urlOf(database.connection) },
   });
-  const { urls, material } = readProfile(made.clientProfile);
+  const { urls, material } = await readProfile(made.clientProfile);
   const api = httpApi(urls, material);
   return {
     api,

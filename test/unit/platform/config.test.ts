@@ -122,7 +122,7 @@ test('a secret is read from the file that the environment names, and is in no er
   expect(config.issuer.passphrase).toBe('s3cret');
   expect(() =>
     loadConfig(Schema, { file: write(GOOD), env: { ASSAY_ISSUER_PASSPHRASE_FILE: '/nowhere' } }),
-  ).toThrow(/cannot read the configuration: ENOENT/);
+  ).toThrow(/cannot read the configuration: there is no file/);
   expect(problemsOf(GOOD, { ASSAY_ISSUER_WORKERS_FILE: secret }).join()).not.toContain('s3cret');
 });
 
