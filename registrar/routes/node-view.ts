@@ -2,9 +2,13 @@ import { printable, toHex } from '../../core/bytes/encoding.ts';
 import type { NodeDetail, NodeSummary } from '../../core/messages/node.ts';
 import { tierOf } from '../../core/result/tier.ts';
 import { parseTpm2bPublic, type TpmtPublic } from '../../core/tpm/public.ts';
+import type { NodeState } from '../../platform/database/schema.ts';
 import { tierFacts } from '../../platform/tier-facts.ts';
 import { describeEkCertificate } from '../domain/ek-certificate.ts';
 import type { NodeRow } from '../store/node-queries.ts';
+
+/** In other states a deadline is that of a trust that is over. */
+const HAS_DEADLINE: ReadonlySet<NodeState> = new Set(['trusted', 'stale']);
 
 /** A node as it stands in a list. */
 export function renderSummary(row: NodeRow): NodeSummary {
@@ -19,7 +23,7 @@ export function renderSummary(row: NodeRow): NodeSummary {
     version: record.version,
     contact: hostPort(record.contactHost, record.contactPort),
     admission: printable(record.admissionReason),
-    trustedUntil: trust?.trustedUntil?.toISOString() ?? null,
+    trustedUntil: (HAS_DEADLINE.has(state) && trust?.trustedUntil?.toISOString()) || null,
     outcome: trust?.outcome ?? null,
     reasons: (trust?.reasons ?? []).map((reason) => ({ ...reason })),
     judgedAt: trust?.judgedAt?.toISOString() ?? null,

@@ -239,7 +239,15 @@ describe('looking nodes up', () => {
     const node = await softwareNode();
     const id = textAt(await enrolOver(running, node), 'nodeId');
     const retire = () => running.admin.call('POST', `/v1/nodes/${id}/retire`, { reason: 'scrapped' });
-    expect(await retire()).toMatchObject({ status: 200, body: { state: 'retired' } });
+    await running.admin.call('POST', `/v1/nodes/${id}/approve`, { group: 'edge', reason: 'test' });
+    await database().pool.query(
+      "INSERT INTO node_trust (node_id, standing, node_version, trusted_until) VALUES ($1, 'passing', 1, now() + '1h')",
+      [id],
+    );
+    expect(await running.admin.call('GET', `/v1/nodes/${id}`)).toMatchObject({
+      body: { state: 'trusted', trustedUntil: expect.any(String) },
+    });
+    expect(await retire()).toMatchObject({ status: 200, body: { state: 'retired', trustedUntil: null } });
     expect(await retire()).toMatchObject(problem('conflict', 409));
     expect(await enrolOver(running, node)).toMatchObject({ body: { state: 'retired', version: 2 } });
   });
