@@ -36,6 +36,7 @@ describe('activation of a credential', () => {
     ['ecc384', 'ecc256'],
     ['ecc256', 'ecc256'],
     ['ecc521', 'ecc256'],
+    ['rsa3072', 'ecc256'],
   ] as const)('ak.activation: EK %s and AK %s give the secret back', async (ekAlgorithm, akAlgorithm) => {
     const { tpm } = await lab.start();
     const ek = await findEndorsementKey(tpm, { preference: ekAlgorithm });
