@@ -23,10 +23,12 @@ export function styleOutcome(outcome: string | null): string {
   return outcome === null ? '-' : styleText('yellow', outcome);
 }
 
-/** How long ago, or how long still: `12s ago`, `in 4m`. */
+/** How long ago, or how long still: `12s ago`, `now`, `in 4m`. */
 export function relative(instant: string | null, now: Date): string {
   if (instant === null) return '-';
   const seconds = Math.round((Date.parse(instant) - now.getTime()) / 1000);
+  // Clocks of two machines, and rounding: less than a second is no future.
+  if (seconds === 0) return 'now';
   const text = span(Math.abs(seconds));
   return seconds < 0 ? `${text} ago` : `in ${text}`;
 }

@@ -31,5 +31,6 @@ test('times are shown relative to now', () => {
   const now = new Date('2030-01-01T00:00:00Z');
   expect(relative('2030-01-01T00:00:30Z', now)).toBe('in 30s');
   expect(relative('2029-12-31T23:00:00Z', now)).toBe('60m ago');
+  expect(relative('2030-01-01T00:00:00.300Z', now)).toBe('now');
   expect(relative(null, now)).toBe('-');
 });
