@@ -64,6 +64,12 @@ for (const { entries, digests, entriesPerSecond, hashingPerSecond } of ima.first
     `  ${count(entries)} entries   against ${count(digests).trim()} digests: ${count(entriesPerSecond)} entries/s at first sight, ${ratio} of what node:crypto hashes alone`,
   );
 }
+for (const { order, entries, entriesPerSecond, hashingPerSecond } of ima.seenBefore) {
+  const ratio = (entriesPerSecond / hashingPerSecond).toFixed(2);
+  say(
+    `  ${count(entries)} entries   that another node showed, ${order}: ${count(entriesPerSecond)} entries/s, ${ratio} of what node:crypto hashes alone`,
+  );
+}
 say(`       20 entries   new, in a poll: ${ima.incrementalMicroseconds.toFixed(0)} µs of CPU`);
 
 const boot = benchBoot(rounds);

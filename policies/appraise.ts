@@ -1,3 +1,4 @@
+import type { ImaEntryMemo } from '../core/ima/replay.ts';
 import type { ImaSignatureMemo } from '../core/ima/verify.ts';
 import { withRemedy } from '../core/remedy.ts';
 import type { TpmsClockInfo } from '../core/tpm/attest.ts';
@@ -43,6 +44,8 @@ export interface Knowledge {
   readonly signatures?: ImaSignatureMemo;
   /** Boots that were judged under this very policy, by `bootKey`. */
   readonly boots?: BootMemo;
+  /** Entries of measurement lists that passed under this very policy, with these sets. */
+  readonly entries?: ImaEntryMemo | undefined;
 }
 
 /** Remembers evaluations of boots; it may forget any. */
@@ -136,10 +139,10 @@ function evaluateFiles(
   quote: VerifiedQuote,
   evidence: ImaEvidence | BrokenList | undefined,
   before: JudgedList | undefined,
-  { sets, signatures }: Knowledge,
+  { sets, signatures, entries }: Knowledge,
 ): ImaEvaluation | undefined {
   if (!policy.ima) return undefined;
   const memo = signatures ? { memo: signatures } : {};
   const rules = resolveIma(policy.ima, sets);
-  return evaluateIma({ policy: rules, quote, evidence, before, known: [...sets.values()], ...memo });
+  return evaluateIma({ policy: rules, quote, evidence, before, known: [...sets.values()], entries, ...memo });
 }

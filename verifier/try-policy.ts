@@ -8,7 +8,7 @@ import { assignedPolicy } from '../policies/assignment.ts';
 import { DigestSet } from '../policies/digests/digest-set.ts';
 import type { Policy } from '../policies/policy.ts';
 import { judgeKept } from './domain/kept-evidence.ts';
-import { bootMemo } from './polling/boot-memo.ts';
+import { policyMemos } from './polling/policy-memos.ts';
 import { readBootLog, recentLogs } from './store/boot-logs.ts';
 import { readDigestSet } from './store/digest-sets.ts';
 import { readKeptEvidence } from './store/kept-evidence.ts';
@@ -33,7 +33,7 @@ export async function tryPolicy(
   now: () => number,
 ): Promise<PolicyTrial> {
   const nodes = await trustedNodes(database, policy.name, group);
-  const knowledge = { sets: await readSets(database, policy), boots: bootMemo() };
+  const knowledge = { sets: await readSets(database, policy), ...policyMemos(policy) };
   const readLog = recentLogs((sha256) => readBootLog(database.db, sha256));
   const until = now() + BUDGET_MS;
   const found: Listed[] = [];

@@ -1,5 +1,6 @@
 import { digestSize, type HashName } from '../tpm/constants.ts';
 import { legacyHashedData } from './fields.ts';
+import type { ImaRecall } from './kernel/memo.ts';
 import { IMA_FLAG, type ImaList } from './list.ts';
 import { type PcrEngine, pcrEngine } from './pcr-engine.ts';
 import { Sha1 } from './sha1.ts';
@@ -27,6 +28,8 @@ export interface ImaReplay {
   readonly wrongHashes: number;
   /** Index in the list of the first of them. */
   readonly firstWrongHash: number | undefined;
+  /** What a memo knew of the entries, where it was used. */
+  readonly recall?: ImaRecall;
 }
 
 /** The state before the first entry. PCR 10 is zero at reset; it is not after kexec, whose list starts again. */

@@ -24,6 +24,8 @@ export interface ImaEntriesInput {
   /** up to here, are judged: those that the quote covers and that were not judged before. */
   readonly to: number;
   readonly isSigned?: SignedBy;
+  /** How entries were taken that were judged by this policy before, as `fresh` said it then; 0 for those that were not. */
+  readonly taken?: Uint8Array | undefined;
   /** All sets of the installation: to say which package something is of. */
   readonly known?: readonly DigestSet[];
 }
@@ -43,7 +45,15 @@ export interface ImaEntriesResult {
   readonly counts: ImaCounts;
   /** Entries named `boot_aggregate`, which are judged with the PCRs. */
   readonly aggregates: readonly number[];
+  /**
+   * How the entries up to `to` were taken that were not known; 0 for those that were, that are refused, and that more
+   * than their bytes decides on.
+   */
+  readonly fresh: Uint8Array;
 }
+
+/** How an entry can be taken because of its bytes alone. */
+const TAKEN = { allowed: 1, signed: 2, excluded: 3, buffers: 4 } as const;
 
 const AGGREGATE = Buffer.from('boot_aggregate');
 /** Of one rule, so many are told one by one; a node that runs a foreign system has thousands. */
@@ -64,24 +74,35 @@ class EntryJudge {
   readonly #input: ImaEntriesInput;
   readonly #algorithms: readonly (FileDigestName | undefined)[];
   readonly #buffers: readonly boolean[];
-  readonly #counts = { allowed: 0, signed: 0, excluded: 0, buffers: 0, violations: 0, refused: 0 };
+  /** By how they were taken. */
+  readonly #taken = new Uint32Array(1 + Object.keys(TAKEN).length);
+  readonly #fresh: Uint8Array;
+  #violations = 0;
+  #refused = 0;
   readonly #findings: Finding[] = [];
   readonly #told = new Map<string, number>();
   readonly #aggregates: number[] = [];
 
   constructor(input: ImaEntriesInput) {
     this.#input = input;
+    this.#fresh = new Uint8Array(input.to);
     this.#algorithms = IMA_HASH_ALGOS.map(({ name }) => (isFileDigestName(name) ? name : undefined));
     this.#buffers = input.list.templates.map(({ fields }) => fields.some(({ id }) => id === 'buf'));
   }
 
   judge(index: number): void {
-    const { columns } = this.#input.list;
+    const { list, taken } = this.#input;
+    const before = taken?.[index] ?? 0;
+    if (before !== 0) this.#taken[before] = (this.#taken[before] ?? 0) + 1;
+    else this.#judgeFresh(index, list.columns);
+  }
+
+  #judgeFresh(index: number, columns: ImaList['columns']): void {
     const flags = columns.flags[index] ?? 0;
     if ((flags & IMA_FLAG.VIOLATION) !== 0) this.#violation(index);
     else if (this.#buffers[columns.template[index] ?? 0]) this.#buffer(index);
     else if (this.#isAggregate(index)) this.#aggregates.push(index);
-    else if (this.#isAllowed(index, flags)) this.#counts.allowed += 1;
+    else if (this.#isAllowed(index, flags)) this.#take(index, TAKEN.allowed);
     else this.#otherwise(index, flags);
   }
 
@@ -89,7 +110,28 @@ class EntryJudge {
     const more = [...this.#told].flatMap(([rule, count]) =>
       count > TOLD ? [{ rule, message: `and ${count - TOLD} more of this kind` }] : [],
     );
-    return { findings: [...this.#findings, ...more], counts: this.#counts, aggregates: this.#aggregates };
+    const [, allowed = 0, signed = 0, excluded = 0, buffers = 0] = this.#taken;
+    const counts = {
+      allowed,
+      signed,
+      excluded,
+      buffers,
+      violations: this.#violations,
+      refused: this.#refused,
+    };
+    const findings = [...this.#findings, ...more];
+    return { findings, counts, aggregates: this.#aggregates, fresh: this.#fresh };
+  }
+
+  #take(index: number, how: number): void {
+    this.#fresh[index] = how;
+    this.#taken[how] = (this.#taken[how] ?? 0) + 1;
+  }
+
+  /** Keys that this node's kernel was given are not those of another one: what they have signed is no matter of its bytes. */
+  #takeSigned(index: number): void {
+    this.#take(index, TAKEN.signed);
+    if (this.#input.policy.keyrings.size > 0) this.#fresh[index] = 0;
   }
 
   /** The way of nearly all entries: makes nothing. */
@@ -116,8 +158,8 @@ class EntryJudge {
   #otherwise(index: number, flags: number): void {
     const { policy, list, isSigned } = this.#input;
     const path = this.#path(index);
-    if (policy.exclude.some((glob) => glob.matches(path))) this.#counts.excluded += 1;
-    else if (isSigned?.(list, index)) this.#counts.signed += 1;
+    if (policy.exclude.some((glob) => glob.matches(path))) this.#take(index, TAKEN.excluded);
+    else if (isSigned?.(list, index)) this.#takeSigned(index);
     else this.#refuse('ima.digest', this.#why(index, flags, path));
   }
 
@@ -157,7 +199,7 @@ class EntryJudge {
     const { policy } = this.#input;
     const path = this.#path(index);
     if (policy.acceptedViolations.some((glob) => glob.matches(path))) {
-      this.#counts.violations += 1;
+      this.#violations += 1;
       return;
     }
     const file = this.#file(index, path);
@@ -183,13 +225,13 @@ class EntryJudge {
     const name = Buffer.from(entry.name).toString('utf8');
     const keyring = policy.keyrings.get(name);
     if (keyring) {
-      this.#key(keyring, buffer.value, file);
+      this.#key(index, keyring, buffer.value, file);
       return;
     }
     const allowed = policy.buffers.get(name);
     const digest = toHex(entry.digest?.value ?? new Uint8Array());
     if (allowed === 'any' || allowed?.has(digest)) {
-      this.#counts.buffers += 1;
+      this.#take(index, TAKEN.buffers);
       return;
     }
     const found = `${algorithm}:${digest}`;
@@ -203,9 +245,9 @@ class EntryJudge {
     }
   }
 
-  #key(rule: KeyringRule, value: Uint8Array, file: FileRef): void {
+  #key(index: number, rule: KeyringRule, value: Uint8Array, file: FileRef): void {
     if (mayJoin(rule, value)) {
-      this.#counts.buffers += 1;
+      this.#take(index, TAKEN.buffers);
       return;
     }
     const found = `sha256:${hash('sha256', value, 'hex')}`;
@@ -227,7 +269,7 @@ class EntryJudge {
   }
 
   #refuse(rule: string, reason: Reason): void {
-    this.#counts.refused += 1;
+    this.#refused += 1;
     const told = (this.#told.get(rule) ?? 0) + 1;
     this.#told.set(rule, told);
     if (told <= TOLD) this.#findings.push({ rule, ...reason });

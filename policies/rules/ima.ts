@@ -5,7 +5,7 @@ import { checkBootAggregate } from '../../core/ima/boot-aggregate.ts';
 import { imaEntry } from '../../core/ima/entry.ts';
 import { ImaKeyring } from '../../core/ima/key.ts';
 import type { ImaList } from '../../core/ima/list.ts';
-import { type ImaState, imaStart, replayIma } from '../../core/ima/replay.ts';
+import { type ImaEntryMemo, type ImaState, imaStart, replayIma } from '../../core/ima/replay.ts';
 import { type ImaSignatureMemo, verifyImaSignature } from '../../core/ima/verify.ts';
 import type { VerifiedQuote } from '../../core/tpm/quote.ts';
 import type { DigestSet } from '../digests/digest-set.ts';
@@ -43,6 +43,8 @@ export interface ImaInput {
   readonly before: JudgedList | undefined;
   readonly known?: readonly DigestSet[];
   readonly memo?: ImaSignatureMemo;
+  /** Entries that other nodes showed and that passed, under this version of the policy. */
+  readonly entries?: ImaEntryMemo | undefined;
 }
 
 export interface ImaEvaluation {
@@ -58,7 +60,7 @@ export interface ImaEvaluation {
  * order and complete; those behind them wait for the next quote (rule `ima.prefix`).
  */
 export function evaluateIma(input: ImaInput): ImaEvaluation {
-  const { policy, quote, evidence, before, known, memo } = input;
+  const { policy, quote, evidence, before, known, memo, entries } = input;
   const quoted = quote.pcrs.get(IMA_PCR);
   if (!quoted?.some((octet) => octet !== 0)) return { findings: [required(`PCR ${IMA_PCR} is untouched`)] };
   if (!evidence) return { findings: [required('the node sent no measurement list')] };
@@ -67,7 +69,7 @@ export function evaluateIma(input: ImaInput): ImaEvaluation {
   const start = firstEntry === 0 ? imaStart([quote.bank]) : before;
   if (!start || start.entries !== firstEntry)
     return { findings: [], undecided: gap(firstEntry, start?.entries ?? 0) };
-  const replay = replayIma(list, start, new Map([[quote.bank, quoted]]));
+  const replay = replayIma(list, start, new Map([[quote.bank, quoted]]), 'template-hash', entries);
   if (replay.covered === undefined)
     return { findings: [noPrefix(list, firstEntry, replay.state, quote.bank, quoted)] };
   const lost = (before?.entries ?? 0) - replay.state.entries;
@@ -75,19 +77,22 @@ export function evaluateIma(input: ImaInput): ImaEvaluation {
   const learned = learnKeys(policy, list, replay.covered, (firstEntry > 0 && before?.learned) || []);
   const isSigned = signedBy(policy, learned, memo);
   const result = evaluateImaEntries({
-    ...{ policy, list, firstEntry, from: 0, to: replay.covered },
+    ...{ policy, list, firstEntry, from: 0, to: replay.covered, taken: replay.recall?.marks },
     ...(isSigned ? { isSigned } : {}),
     ...(known ? { known } : {}),
   });
   const wrong = replay.firstWrongHash === undefined ? [] : [wrongHash(firstEntry + replay.firstWrongHash)];
   const aggregates = evaluateAggregates(policy, quote, list, firstEntry, result.aggregates);
+  const findings = [
+    ...wrong,
+    ...aggregates,
+    ...evaluateMeasuredPolicy(policy, list, replay.covered, firstEntry),
+    ...result.findings,
+  ];
+  // Of what is refused nothing is kept, or a node could fill the memo with inventions.
+  if (findings.length === 0 && replay.recall) entries?.learn(list, replay.recall, result.fresh);
   return {
-    findings: [
-      ...wrong,
-      ...aggregates,
-      ...evaluateMeasuredPolicy(policy, list, replay.covered, firstEntry),
-      ...result.findings,
-    ],
+    findings,
     state: {
       ...replay.state,
       counts: sumOf(result.counts, firstEntry > 0 ? before?.counts : undefined),

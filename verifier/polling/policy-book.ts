@@ -2,7 +2,7 @@ import type { Finding } from '../../core/finding.ts';
 import { imaSignatureMemo } from '../../core/ima/verify.ts';
 import type { Database } from '../../platform/database/index.ts';
 import type { Logger } from '../../platform/logging.ts';
-import { type BootMemo, type Knowledge, setsOf } from '../../policies/appraise.ts';
+import { type Knowledge, setsOf } from '../../policies/appraise.ts';
 import { assignedPolicy } from '../../policies/assignment.ts';
 import { DigestSet } from '../../policies/digests/digest-set.ts';
 import { parsePolicy } from '../../policies/language/parse.ts';
@@ -16,7 +16,7 @@ import type { Policy } from '../../policies/policy.ts';
 import { CHANNEL_PCR } from '../../policies/rules/channel.ts';
 import { readDigestSet } from '../store/digest-sets.ts';
 import { readAssignments, readPolicy } from '../store/policies.ts';
-import { bootMemo } from './boot-memo.ts';
+import { type PolicyMemos, policyMemos } from './policy-memos.ts';
 
 /** A version of a policy, parsed once and shared by all nodes. */
 export interface AssignedPolicy {
@@ -29,8 +29,8 @@ export interface AssignedPolicy {
   readonly mask: string;
   /** What must be in the signed selection: the policy's PCRs and the channel's. */
   readonly pcrs: readonly number[];
-  /** Boots that were judged under this version. */
-  readonly boots: BootMemo;
+  /** What was judged under this version. */
+  readonly memos: PolicyMemos;
 }
 
 /** Which policy counts for which node, as the database said when it was last asked. */
@@ -134,7 +134,14 @@ async function compile({ db }: Database, name: string, logger: Logger): Promise<
   try {
     const opened = openPolicy(stored.document);
     const policy = parsePolicy(opened.text, `${name}@${stored.version}`);
-    return { name, version: stored.version, policy, opened, boots: bootMemo(), ...selectionOf(policy) };
+    return {
+      name,
+      version: stored.version,
+      policy,
+      opened,
+      memos: policyMemos(policy),
+      ...selectionOf(policy),
+    };
   } catch (error) {
     logger.error({ err: error, policy: name, version: stored.version }, 'a stored policy does not parse');
     return undefined;

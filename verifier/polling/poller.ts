@@ -124,7 +124,7 @@ async function askOnce(options: PollerOptions, asked: Asked, known: Known): Prom
   };
   const { list } = known;
   const history = { ...(node.clock ? { clock: node.clock } : {}), ...(list ? { ima: list.state } : {}) };
-  const knowledge = { ...options.policies.knowledge(), boots: assigned.boots };
+  const knowledge = { ...options.policies.knowledge(), ...assigned.memos };
   const proof = { quote, boot: shown.boot, ...(shown.ima ? { ima: shown.ima } : {}) };
   const verdict = (options.appraise ?? appraise)(policy, proof, history, knowledge);
   const boot = await keptLogs(options, node.record.id, shown.boot);

@@ -92,7 +92,7 @@ export class Rejudger {
     const { policy } = kept?.evidence ?? {};
     if (policy && nameOf(policy) === nameOf(assigned)) return;
     if (!kept || kept.evidence.akPublic !== toBase64(node.record.akPublic)) return onOutcome('ask');
-    const knowledge = { ...policies.knowledge(), boots: assigned.boots };
+    const knowledge = { ...policies.knowledge(), ...assigned.memos };
     const judged = judgeKept(assigned.policy, kept, knowledge);
     if (judged.kind !== 'fail') return onOutcome(judged.kind);
     // Of another boot: what it ran then is not what is trusted now.

@@ -153,18 +153,18 @@ export function call(index: number, ...args: readonly Code[]): Code {
   return [args, 0x10, unsigned(index)];
 }
 
-/** A module with functions, some of them exported by name, and a memory exported as `memory`. */
+/** A module with functions, some of them exported by name, and a memory that can grow, exported as `memory`. */
 export function assemble(
   functions: readonly WasmFunction[],
   exported: Readonly<Record<string, number>>,
-  memoryPages: number,
+  pages: { readonly initial: number; readonly most: number },
 ): Uint8Array<ArrayBuffer> {
   const exports = Object.entries(exported).map(([name, index]) => [text(name), 0, unsigned(index)]);
   const code = [
     [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     section(1, vector(functions.map(({ type }) => type))),
     section(3, vector(functions.map((_, index) => unsigned(index)))),
-    section(5, vector([[1, unsigned(memoryPages), unsigned(memoryPages)]])),
+    section(5, vector([[1, unsigned(pages.initial), unsigned(pages.most)]])),
     section(7, vector([...exports, [text('memory'), 2, 0]])),
     section(10, vector(functions.map(({ code }) => code))),
   ];

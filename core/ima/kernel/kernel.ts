@@ -1,6 +1,6 @@
 import { SHA1_INITIAL } from '../sha1.ts';
 import { SHA256_INITIAL, SHA256_K } from '../sha256.ts';
-import { AT, CHUNK_ENTRIES } from './layout.ts';
+import { AT, CHUNK_ENTRIES, MEMO_AT, MEMO_PAGES, MEMO_SLOTS } from './layout.ts';
 import { kernelModule } from './module.ts';
 
 // The part of the JavaScript API (WebAssembly JavaScript Interface 2.0) that is used: no library declares it here.
@@ -11,9 +11,10 @@ declare const WebAssembly: {
 };
 
 interface KernelExports {
-  readonly memory: { readonly buffer: ArrayBuffer };
+  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
   hash(order: number, end: number, blocks: number, bias: number): void;
   extend(count: number): number;
+  recall(count: number, bias: number, end: number): void;
 }
 
 /** The kernel and views of its memory (layout.ts). One at a time uses it, from beginning to end. */
@@ -26,23 +27,46 @@ export interface Kernel extends Pick<KernelExports, 'hash' | 'extend'> {
   readonly start: Uint32Array;
   readonly digests: Int32Array;
   readonly wrong: Uint8Array;
+  readonly marks: Uint8Array;
 }
 
+/** A kernel with room for a memo, which is its own. */
+export interface MemoKernel extends Kernel, Pick<KernelExports, 'recall'> {
+  /** All of its memory. */
+  readonly words: Int32Array;
+  readonly table: Int32Array;
+}
+
+let compiled: object | undefined;
 let kernel: Kernel | undefined;
 let tried = false;
 
 /** The kernel of this thread, made at first use. `undefined` on a machine without vector instructions. */
 export function imaKernel(): Kernel | undefined {
-  if (!tried) kernel = makeKernel();
+  if (!tried) {
+    const module = kernelModule();
+    compiled = WebAssembly.validate(module) ? new WebAssembly.Module(module) : undefined;
+    kernel = compiled && viewsOf(new WebAssembly.Instance(compiled).exports);
+  }
   tried = true;
   return kernel;
 }
 
-function makeKernel(): Kernel | undefined {
-  const module = kernelModule();
-  if (!WebAssembly.validate(module)) return undefined;
-  const { memory, hash, extend } = new WebAssembly.Instance(new WebAssembly.Module(module)).exports;
-  const { buffer } = memory;
+/** Another one; what is not used of its memory takes none of the machine's. */
+export function memoKernel(): MemoKernel | undefined {
+  if (!imaKernel() || !compiled) return undefined;
+  const { exports } = new WebAssembly.Instance(compiled);
+  exports.memory.grow(MEMO_PAGES);
+  const { buffer } = exports.memory;
+  return {
+    ...viewsOf(exports),
+    recall: exports.recall,
+    words: new Int32Array(buffer),
+    table: new Int32Array(buffer, MEMO_AT.table, 2 * MEMO_SLOTS),
+  };
+}
+
+function viewsOf({ memory: { buffer }, hash, extend }: KernelExports): Kernel {
   writeTables(buffer);
   return {
     hash,
@@ -55,6 +79,7 @@ function makeKernel(): Kernel | undefined {
     start: new Uint32Array(buffer, AT.start, CHUNK_ENTRIES + 1),
     digests: new Int32Array(buffer, AT.digests, 8 * CHUNK_ENTRIES),
     wrong: new Uint8Array(buffer, AT.wrong, CHUNK_ENTRIES),
+    marks: new Uint8Array(buffer, AT.marks, CHUNK_ENTRIES),
   };
 }
 

@@ -7,6 +7,16 @@ export const CHUNK_BYTES = 1024 * 1024 + 64 * 1024;
 export const LANES = 4;
 const PAGE_BYTES = 65_536;
 
+/** Of the memo (memo.ts): places in its table, a power of two; entries that it keeps at most, which leaves half of them free. */
+export const MEMO_SLOTS = 2 ** 19;
+export const MEMO_ENTRIES = MEMO_SLOTS / 2;
+/** How many places behind the first one are looked at: nodes choose where their entries go. */
+export const MEMO_PROBES = 8;
+/** Room for records, at 192 bytes for an entry of a usual path. */
+const MEMO_BYTES = 192 * MEMO_ENTRIES;
+/** A record of the memo: what its entry extends with, how long it is, how it was judged, and its bytes. */
+export const RECORD = { digest: 0, length: 32, mark: 36, bytes: 48 } as const;
+
 let end = 0;
 function reserve(sizeBytes: number): number {
   const start = end;
@@ -45,7 +55,19 @@ export const AT = {
   wrong: reserve(CHUNK_ENTRIES),
   /** Bytes of the list, and room to read a vector behind them. */
   list: reserve(CHUNK_BYTES + 64),
+  /** A byte for each entry: what the memo says of it; 0 when it is not in there. */
+  marks: reserve(CHUNK_ENTRIES),
 } as const;
 
 export const MEMORY_PAGES = Math.ceil(end / PAGE_BYTES);
+
+/** Behind that, in a kernel with a memo. */
+export const MEMO_AT = {
+  /** For each place: where its record is, 0 for none, and the first word of its template hash. */
+  table: reserve(8 * MEMO_SLOTS),
+  records: reserve(MEMO_BYTES),
+  end,
+} as const;
+
+export const MEMO_PAGES = Math.ceil(end / PAGE_BYTES) - MEMORY_PAGES;
 export const SLOT_BYTES = MAX_BLOCKS * 64;

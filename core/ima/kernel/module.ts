@@ -13,16 +13,30 @@ import {
   v128,
   type WasmFunction,
 } from './assembler.ts';
-import { AT, LANES, MEMORY_PAGES, SLOT_BYTES } from './layout.ts';
+import { AT, LANES, MEMO_PAGES, MEMORY_PAGES, SLOT_BYTES } from './layout.ts';
+import { find, recall, same } from './recall.ts';
 import { scalarOps, sha1Rounds, sha256Rounds, sha256Word, vectorOps } from './rounds.ts';
 
 const ZERO = i32.const(0);
-const FUNCTION = { pad: 0, transpose: 1, sha256: 2, sha1: 3, store: 4, hash: 5, extend: 6 } as const;
+const FUNCTION = {
+  pad: 0,
+  transpose: 1,
+  sha256: 2,
+  sha1: 3,
+  store: 4,
+  hash: 5,
+  extend: 6,
+  same: 7,
+  find: 8,
+  recall: 9,
+} as const;
 
-/** The kernel's module: hashes template data four entries at a time, and extends a PCR of SHA-256. */
+/** The kernel's module: hashes template data four entries at a time, extends a PCR of SHA-256, finds entries in a memo. */
 export function kernelModule(): Uint8Array<ArrayBuffer> {
-  const functions = [pad(), transpose(), sha256(), sha1(), store(), hash(), extend()];
-  return assemble(functions, { hash: FUNCTION.hash, extend: FUNCTION.extend }, MEMORY_PAGES);
+  const memo = [same(), find(FUNCTION.same), recall(FUNCTION.same, FUNCTION.find)];
+  const functions = [pad(), transpose(), sha256(), sha1(), store(), hash(), extend(), ...memo];
+  const exported = { hash: FUNCTION.hash, extend: FUNCTION.extend, recall: FUNCTION.recall };
+  return assemble(functions, exported, { initial: MEMORY_PAGES, most: MEMORY_PAGES + MEMO_PAGES });
 }
 
 /** pad(slot, source, length, blocks): copies a message and pads it to blocks (FIPS 180-4, 5.1.1). */

@@ -6,6 +6,7 @@ import { Sha1 } from '../sha1.ts';
 import { beWord, Sha256 } from '../sha256.ts';
 import { imaKernel, type Kernel } from './kernel.ts';
 import { AT, CHUNK_BYTES, CHUNK_ENTRIES, LANES, MAX_BLOCKS } from './layout.ts';
+import type { ImaEntryMemo, ImaRecall } from './memo.ts';
 
 const BLOCK_BYTES = 64;
 /** The bit behind a message and its length. */
@@ -22,14 +23,16 @@ export function kernelReplay(
   from: ImaState,
   quoted: ReadonlyMap<HashName, Uint8Array>,
   rule: ImaExtendRule,
+  memo?: ImaEntryMemo,
 ): ImaReplay | undefined {
   const start = from.pcrs.get('sha256');
   const expected = quoted.get('sha256');
   const size = digestSize('sha256');
   if (start?.length !== size || expected?.length !== size) return undefined;
   const usual = rule === 'template-hash' && list.hash === 'sha1' && from.pcrs.size === 1 && quoted.size === 1;
-  const kernel = usual && list.length >= WORTH_ENTRIES ? imaKernel() : undefined;
-  return kernel && new KernelReplay(kernel, list).run(from, start, expected);
+  if (!usual || list.length < WORTH_ENTRIES) return undefined;
+  const kernel = memo?.kernel ?? imaKernel();
+  return kernel && new KernelReplay(kernel, list, memo).run(from, start, expected);
 }
 
 /** Made once: a poll with a few new entries should not make it again. */
@@ -47,12 +50,17 @@ const WORK = {
 class KernelReplay {
   readonly #kernel: Kernel;
   readonly #list: ImaList;
+  readonly #memo: ImaEntryMemo | undefined;
+  readonly #recall: ImaRecall | undefined;
   #wrongHashes = 0;
   #firstWrong: number | undefined;
 
-  constructor(kernel: Kernel, list: ImaList) {
+  constructor(kernel: Kernel, list: ImaList, memo: ImaEntryMemo | undefined) {
     this.#kernel = kernel;
     this.#list = list;
+    this.#memo = memo;
+    const { length } = list;
+    this.#recall = memo && { marks: new Uint8Array(length), digests: new Int32Array(8 * length) };
   }
 
   run(from: ImaState, start: Uint8Array, expected: Uint8Array): ImaReplay {
@@ -73,15 +81,19 @@ class KernelReplay {
       state: { entries: from.entries + (covered ?? length), pcrs: new Map([['sha256', pcr]]) },
       wrongHashes: this.#wrongHashes,
       firstWrongHash: this.#firstWrong,
+      ...(this.#recall ? { recall: this.#recall } : {}),
     };
   }
 
   /** Hashes and extends entries; how many of the list are covered when the PCR has the expected value. */
   #chunk(first: number, end: number): number | undefined {
     const count = end - first;
+    const bias = AT.list - (this.#list.columns.start[first] ?? 0);
     this.#load(first, end);
+    this.#memo?.recall(count, bias);
     this.#sort(first, count);
-    this.#hash(first);
+    this.#hash(bias);
+    this.#noteRecall(first, count);
     const reached = this.#kernel.extend(count);
     this.#noteWrong(first, reached < 0 ? count : reached);
     return reached < 0 ? undefined : first + reached;
@@ -107,13 +119,16 @@ class KernelReplay {
   /** Puts the entries in the order of their number of blocks, each number filled up to a multiple of four. */
   #sort(first: number, count: number): void {
     const { start, data } = this.#list.columns;
+    const { marks, wrong } = this.#kernel;
     const counts = WORK.counts.fill(0);
     for (let i = 0; i < count; i++) {
       const bytes = (start[first + i + 1] ?? 0) - (data[first + i] ?? 0);
       const needed = Math.ceil((bytes + PADDING_BYTES) / BLOCK_BYTES);
-      const blocks = this.#isPlain(first + i) && needed <= MAX_BLOCKS ? needed : 0;
+      const known = marks[i] !== 0;
+      const blocks = !known && this.#isPlain(first + i) && needed <= MAX_BLOCKS ? needed : 0;
       WORK.blocks[i] = blocks;
-      if (blocks === 0) this.#single(first + i, i);
+      if (known) wrong[i] = 0;
+      else if (blocks === 0) this.#single(first + i, i);
       else counts[blocks] = (counts[blocks] ?? 0) + 1;
     }
     for (let blocks = 1; blocks <= MAX_BLOCKS; blocks++) {
@@ -136,8 +151,7 @@ class KernelReplay {
     }
   }
 
-  #hash(first: number): void {
-    const bias = AT.list - (this.#list.columns.start[first] ?? 0);
+  #hash(bias: number): void {
     for (let blocks = 1; blocks <= MAX_BLOCKS; blocks++) {
       const from = WORK.ends[blocks - 1] ?? 0;
       const to = WORK.ends[blocks] ?? 0;
@@ -171,6 +185,12 @@ class KernelReplay {
     const claimed = (columns.start[index] ?? 0) + 4;
     const fits = WORK.sha1.words.every((word, i) => word === beWord(bytes, claimed + 4 * i));
     this.#kernel.wrong[place] = fits ? 0 : 1;
+  }
+
+  #noteRecall(first: number, count: number): void {
+    const { marks, digests } = this.#kernel;
+    this.#recall?.marks.set(marks.subarray(0, count), first);
+    this.#recall?.digests.set(digests.subarray(0, 8 * count), 8 * first);
   }
 
   #noteWrong(first: number, count: number): void {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { concat } from '../../../../core/bytes/writer.ts';
 import { parseImaList } from '../../../../core/ima/binary.ts';
 import { imaEntry } from '../../../../core/ima/entry.ts';
-import { imaStart, replayIma } from '../../../../core/ima/replay.ts';
+import { ImaEntryMemo, imaStart, replayIma } from '../../../../core/ima/replay.ts';
 import { parsePcrBlob } from '../../../../core/messages/keylime/pcr-blob.ts';
 import { appraise } from '../../../../policies/appraise.ts';
 import { parsePolicy } from '../../../../policies/language/parse.ts';
@@ -64,6 +64,14 @@ describe('ima.keys: keys that came into a keyring', () => {
     expect(judge([CAT], lab('any'), forgotten).findings.map(({ rule }) => rule)).toEqual(['ima.digest']);
   });
 
+  test('are not those of another node, whatever is remembered of its list', () => {
+    const entries = ImaEntryMemo.create();
+    expect(judge(LIST, lab('any'), undefined, entries).outcome).toBe('pass');
+    expect(judge([AGGREGATE, CAT], lab('any'), undefined, entries).findings).toMatchObject([
+      { rule: 'ima.digest', file: { path: '/usr/bin/cat' } },
+    ]);
+  });
+
   test('cannot be said twice', () => {
     expect(() => judge(LIST, `${lab('any')}, buffers: { lab: any }`)).toThrow(/named in buffers too/);
   });
@@ -102,8 +110,13 @@ function told(entries: readonly Uint8Array[], rules: string): string[] {
 }
 
 /** Under a quote of all entries. */
-function judge(entries: readonly Uint8Array[], rules: string, before?: JudgedList) {
-  const list = parseImaList(concat(...entries));
+function judge(
+  shown: readonly Uint8Array[],
+  rules: string,
+  before?: JudgedList,
+  entries: ImaEntryMemo | undefined = undefined,
+) {
+  const list = parseImaList(concat(...shown));
   const never = new Map([['sha256', new Uint8Array(32).fill(1)] as const]);
   const { state } = replayIma(list, before ?? imaStart(['sha256']), never);
   const policy = parsePolicy(`assay: policy/v1
@@ -115,7 +128,8 @@ ima: { ${rules} }
 `);
   const values = new Map([...BOOT, [10, state.pcrs.get('sha256') ?? new Uint8Array()]] as const);
   const ima = { list, firstEntry: before?.entries ?? 0 };
-  return appraise(policy, { quote: quoteOf(values), ima }, before ? { ima: before } : {});
+  const knowledge = { sets: new Map(), entries };
+  return appraise(policy, { quote: quoteOf(values), ima }, before ? { ima: before } : {}, knowledge);
 }
 
 function entriesOf(name: string): { readonly name: string; readonly bytes: Uint8Array }[] {
