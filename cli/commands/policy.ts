@@ -4,6 +4,7 @@ import { type CommandContext, show } from '../context.ts';
 import { writeTextFile } from '../files.ts';
 import { renderTable, shown } from '../output/table.ts';
 import { readPolicyFile } from '../policy-files.ts';
+import { policyConvertCommand } from './policy-convert.ts';
 import { policyDiffCommand } from './policy-diff.ts';
 import { policyLintCommand } from './policy-lint.ts';
 import { policySignCommands } from './policy-sign.ts';
@@ -72,6 +73,7 @@ export function policyCommands(program: Command, context: Context): void {
   policyTestCommand(policy, context);
   policyDiffCommand(policy, context);
   policyTryCommand(policy, context);
+  policyConvertCommand(policy, context);
   policySignCommands(policy, context);
 }
 
