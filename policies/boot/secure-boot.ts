@@ -103,6 +103,8 @@ class SecureBootReader implements SecureBootState {
     const { content } = event;
     if (content.kind === 'authority' && content.verified)
       this.#read(event, () => this.#authority(event, content.proven));
+    // Some firmware speaks against itself only here.
+    else if (content.kind === 'text' && content.verified) this.#firmwareState(event, content.proven.text);
     else this.#refuse(event, 'comes after the configuration and is no authority that is proven');
   }
 

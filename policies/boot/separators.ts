@@ -37,10 +37,20 @@ export function splitEvents(
   const events = boot.events(pcr);
   const first = events.findIndex(({ digest }) => end.has(digest));
   const rest = (list: readonly MeasuredEvent[]) =>
-    list.filter(({ digest }) => !end.has(digest) && digest !== error);
+    list.filter((event) => !end.has(event.digest) && !isError(event, pcr, error));
   return first < 0
     ? { before: rest(events), after: [] }
     : { before: rest(events.slice(0, first)), after: rest(events.slice(first + 1)) };
+}
+
+const BOOT_VARIABLES = 1;
+
+/**
+ * A boot order of 0001, 0000 has the same digest. Who calls an error by that name hides nothing: its separator is missing
+ * then, and firmware that fails says so in every register.
+ */
+function isError({ digest, content }: MeasuredEvent, pcr: number, error: string): boolean {
+  return digest === error && !(pcr === BOOT_VARIABLES && content.kind === 'variable-value');
 }
 
 /** Every register of the firmware was closed once, and the firmware could measure what it should. */
@@ -54,7 +64,7 @@ function evaluateSeparator(boot: MeasuredBoot, pcr: number): Finding[] {
   // An unexplained register has its own finding.
   if (status === undefined || status === 'unexplained') return [];
   const events = boot.events(pcr);
-  const failed = events.find(({ digest }) => digest === error);
+  const failed = events.find((event) => isError(event, pcr, error));
   if (failed)
     return [
       eventFinding('log.event', pcr, failed, 'says that the firmware failed to measure what it should'),

@@ -185,6 +185,30 @@ describe('grammar', () => {
   });
 });
 
+describe('log.event: a boot order of 0001, 0000 has the digest of an error', () => {
+  const order = Uint8Array.of(1, 0, 0, 0);
+  const bootOrder = { ...event(1, EV.EFI_VARIABLE_BOOT, order), data: variable(GLOBAL, 'BootOrder', order) };
+
+  test('and is none in PCR 1, where there is a separator', () => {
+    expect(judge(policy(LAX), measuring(GRUB, insert(9, bootOrder))).findings).toEqual([]);
+  });
+
+  test('an error that is called so is missing as a separator, and is one in another register', () => {
+    const renamed = measuring(GRUB, (events) =>
+      events.map((one) => (one.pcr === 1 && one.type === EV.SEPARATOR ? bootOrder : one)),
+    );
+    expect(judge(policy(LAX), renamed).findings).toMatchObject([
+      { rule: 'log.event', message: expect.stringContaining('PCR 1 has no separator') },
+    ]);
+    const elsewhere = measuring(GRUB, append({ ...bootOrder, pcr: 5 }));
+    expect(judge(policy(LAX), elsewhere).findings).toMatchObject([
+      { rule: 'log.event', pcr: 5, message: expect.stringContaining('failed to measure') },
+    ]);
+    const plain = measuring(GRUB, append(event(1, EV.SEPARATOR, order)));
+    expect(rulesOf(judge(policy(LAX), plain))).toEqual(['log.event']);
+  });
+});
+
 describe('boot.rules: Secure Boot', () => {
   test('boot.secure-boot: firmware that has none measures the variable without a value', () => {
     const without = event(7, EV.EFI_VARIABLE_DRIVER_CONFIG, variable(GLOBAL, 'SecureBoot', new Uint8Array()));
@@ -287,6 +311,13 @@ describe('boot.rules: Secure Boot', () => {
     expect(
       judge(rules({ authorities: `[{ certificate: ${UEFI_CA} }]` }), recorded(GRUB)).findings,
     ).toMatchObject([{ rule: 'boot.authority', pcr: 7, message: expect.stringContaining(DEBIAN_CA) }]);
+  });
+
+  test('boot.firmware-state: also behind the separator, where some firmware says it', () => {
+    const said = event(7, EV.EFI_ACTION, ascii('DMA Protection Disabled'));
+    const boot = measuring(GRUB, append(said));
+    expect(judge(policy(LAX), boot).findings).toMatchObject([{ rule: 'boot.firmware-state', pcr: 7 }]);
+    expect(judge(rules({ 'accept-states': '[DMA Protection Disabled]' }), boot).findings).toEqual([]);
   });
 
   test('boot.authority: what nobody knows is not accepted, and signs nothing', () => {
