@@ -2,8 +2,14 @@ import { byteText, looksUtf16, utf16Text, withoutNul } from '../efi/text.ts';
 import type { Coverage } from './coverage.ts';
 import type { EventContent } from './types.ts';
 
-// What GRUB puts before a text, and leaves out of its digest.
-const LABELS = ['grub_cmd: ', 'kernel_cmdline: ', 'module_cmdline: '];
+// What GRUB puts before a text, and leaves out of its digest; the last two are of RHEL 8.
+const LABELS: ReadonlyMap<string, string> = new Map([
+  ['grub_cmd: ', 'grub_cmd'],
+  ['kernel_cmdline: ', 'kernel_cmdline'],
+  ['module_cmdline: ', 'module_cmdline'],
+  ['grub_cmd ', 'grub_cmd'],
+  ['grub_kernel_cmdline ', 'kernel_cmdline'],
+]);
 
 /**
  * EV_IPL: text of GRUB (a labelled command, or the path of a file whose content the digest is of), shim (the name of a
@@ -13,8 +19,8 @@ const LABELS = ['grub_cmd: ', 'kernel_cmdline: ', 'module_cmdline: '];
 export function iplContent(coverage: Coverage): EventContent {
   const { data } = coverage.event;
   if (looksUtf16(data)) return utf16Content(coverage);
-  const label = LABELS.find((one) => startsWith(data, one));
-  return label === undefined ? plainContent(coverage, 'external') : labelled(coverage, label);
+  const found = [...LABELS].find(([prefix]) => startsWith(data, prefix));
+  return found === undefined ? plainContent(coverage, 'external') : labelled(coverage, ...found);
 }
 
 /** A text whose digest may be of all of it, with or without the NUL at its end; else of what `expected` says. */
@@ -28,11 +34,13 @@ export function plainContent(coverage: Coverage, expected: 'external' | 'data'):
   return { kind: 'text', ...coverage.unverified(expected), unverified: { text, ...claim } };
 }
 
-function labelled(coverage: Coverage, prefix: string): EventContent {
-  const body = withoutNul(coverage.event.data.subarray(prefix.length));
+/** The digest is of the text; of commands of RHEL 8, with the NUL at its end. */
+function labelled(coverage: Coverage, prefix: string, label: string): EventContent {
+  const whole = coverage.event.data.subarray(prefix.length);
+  const body = withoutNul(whole);
   const text = byteText(body);
-  const claim = { label: prefix.slice(0, -2), encoding: 'utf-8' } as const;
-  if (coverage.of(body)) {
+  const claim = { label, encoding: 'utf-8' } as const;
+  if (coverage.of(body) || coverage.of(whole)) {
     return { kind: 'text', verified: true, covers: 'text', proven: { text }, unverified: claim };
   }
   return { kind: 'text', ...coverage.unverified('text'), unverified: { text, ...claim } };

@@ -103,6 +103,16 @@ describe('log.payload: the digests of real logs', () => {
     ]);
   });
 
+  test('GRUB of RHEL 8: labels without a colon, and commands hashed with their NUL', () => {
+    const command = content(EV.IPL, ascii('grub_cmd set timeout=5\0'), ascii('set timeout=5\0'));
+    expect(command).toMatchObject({ verified: true, covers: 'text', proven: { text: 'set timeout=5' } });
+    expect(command).toMatchObject({ unverified: { label: 'grub_cmd' } });
+    const line = content(EV.IPL, ascii('grub_kernel_cmdline /vmlinuz ro\0'), ascii('/vmlinuz ro'));
+    expect(line).toMatchObject({ verified: true, proven: { text: '/vmlinuz ro' } });
+    expect(line).toMatchObject({ unverified: { label: 'kernel_cmdline' } });
+    expect(content(EV.IPL, ascii('grub_cmd set x\0'), ascii('set y\0'))).toMatchObject({ why: 'mismatch' });
+  });
+
   test('the command line that GRUB gives to the kernel is proven, its label is not', () => {
     expect(eventContent(event('sb-clean-1', 44), 'sha256')).toEqual({
       kind: 'text',
