@@ -1,3 +1,4 @@
+import { concat } from '../../bytes/writer.ts';
 import { byteText, looksUtf16, utf16Text, withoutNul } from '../efi/text.ts';
 import type { Coverage } from './coverage.ts';
 import type { EventContent } from './types.ts';
@@ -19,6 +20,8 @@ const LABELS: ReadonlyMap<string, string> = new Map([
 export function iplContent(coverage: Coverage): EventContent {
   const { data } = coverage.event;
   if (looksUtf16(data)) return utf16Content(coverage);
+  const cut = cutUtf16Content(coverage);
+  if (cut !== undefined) return cut;
   const found = [...LABELS].find(([prefix]) => startsWith(data, prefix));
   return found === undefined ? plainContent(coverage, 'external') : labelled(coverage, ...found);
 }
@@ -63,6 +66,22 @@ function utf16Content(coverage: Coverage): EventContent {
     return { kind: 'section', verified: true, covers: 'section-name', proven, unverified: undefined };
   }
   return { kind: 'text', ...coverage.unverified('external'), unverified: { text, ...claim } };
+}
+
+/** Old systemd-boot leaves the last byte of the NUL out of the log, not out of what it measures. */
+function cutUtf16Content(coverage: Coverage): EventContent | undefined {
+  const { data } = coverage.event;
+  if (data.length % 2 === 0 || data.at(-1) !== 0) return undefined;
+  const whole = concat(data, Uint8Array.of(0));
+  if (!looksUtf16(whole) || !coverage.of(whole)) return undefined;
+  const claim = { label: '', encoding: 'utf-16' } as const;
+  return {
+    kind: 'text',
+    verified: true,
+    covers: 'text',
+    proven: { text: utf16Text(whole) },
+    unverified: claim,
+  };
 }
 
 /** A section's name as systemd-stub measures it: ASCII, with its NUL. */

@@ -113,6 +113,16 @@ describe('log.payload: the digests of real logs', () => {
     expect(content(EV.IPL, ascii('grub_cmd set x\0'), ascii('set y\0'))).toMatchObject({ why: 'mismatch' });
   });
 
+  test('old systemd-boot: a command line in UTF-16 whose NUL is cut in the log', () => {
+    const line = utf16('initrd=\\initrd root=/dev/sda2\0');
+    expect(content(EV.IPL, line.subarray(0, -1), line)).toMatchObject({
+      ...{ kind: 'text', verified: true, covers: 'text' },
+      ...{ proven: { text: 'initrd=\\initrd root=/dev/sda2' }, unverified: { encoding: 'utf-16' } },
+    });
+    expect(content(EV.IPL, line.subarray(0, -1), utf16('other\0'))).toMatchObject({ verified: false });
+    expect(content(EV.IPL, line.subarray(0, -2).subarray(0, -1), line)).toMatchObject({ verified: false });
+  });
+
   test('the command line that GRUB gives to the kernel is proven, its label is not', () => {
     expect(eventContent(event('sb-clean-1', 44), 'sha256')).toEqual({
       kind: 'text',
