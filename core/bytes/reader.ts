@@ -69,6 +69,14 @@ export class Reader {
     return this.#bytes.subarray(start, start + length);
   }
 
+  /** Passes over room that must hold nothing. Makes no view, which quotes have dozens of. */
+  zeros(length: number, field: string): void {
+    const start = this.#take(length, field);
+    for (let at = start; at < start + length; at += 1) {
+      if (this.#bytes[at] !== 0) this.fail(field, 'is not zero');
+    }
+  }
+
   /** A TPM2B: a u16 length of at most `max` bytes, then the bytes. */
   sized16(field: string, max: number): Uint8Array {
     return this.raw(this.#limited(this.u16(field), max, field), field);

@@ -73,14 +73,15 @@ export function marshalTpmtSignature(signature: TpmtSignature): Uint8Array {
  */
 export function signerMismatch(publicArea: TpmtPublic, signature: TpmtSignature): string | undefined {
   if (signature.hash === 'sha1') return 'the signature is over SHA-1, which is not accepted';
-  const got = `${signature.type} with ${signature.hash}`;
   const { scheme } = publicArea;
+  if (scheme.type === signature.type && 'hash' in scheme && scheme.hash === signature.hash) return undefined;
+  const got = `${signature.type} with ${signature.hash}`;
   if (scheme.type === 'null') {
     const fits = (signature.type === 'ecdsa') === (publicArea.type === 'ecc');
     return fits ? undefined : `the signature is ${got}, the key is of type ${publicArea.type}`;
   }
   const expected = 'hash' in scheme ? `${scheme.type} with ${scheme.hash}` : scheme.type;
-  return got === expected ? undefined : `the signature is ${got}, the key signs ${expected}`;
+  return `the signature is ${got}, the key signs ${expected}`;
 }
 
 /**

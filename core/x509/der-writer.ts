@@ -26,9 +26,15 @@ export const derSequence = (...contents: readonly Uint8Array[]): Uint8Array =>
 
 /** INTEGER from a magnitude: a zero byte is put before it when it would read as negative. */
 export function derUnsigned(magnitude: Uint8Array): Uint8Array {
-  const start = magnitude.findIndex((octet) => octet !== 0);
-  const digits = start < 0 ? Uint8Array.of(0) : magnitude.subarray(start);
-  return (digits[0] ?? 0) >= 0x80 ? der(TAG.INTEGER, Uint8Array.of(0), digits) : der(TAG.INTEGER, digits);
+  let start = 0;
+  while (start < magnitude.length && magnitude[start] === 0) start += 1;
+  // A magnitude that is all zeros is the number zero, which has one octet.
+  const padding = start === magnitude.length || (magnitude[start] ?? 0) >= 0x80 ? 1 : 0;
+  const head = header(TAG.INTEGER, padding + magnitude.length - start);
+  const out = new Uint8Array(head.length + padding + magnitude.length - start);
+  out.set(head);
+  out.set(magnitude.subarray(start), head.length + padding);
+  return out;
 }
 
 /** OBJECT IDENTIFIER from its dotted form. @throws {RangeError} for what is none */
