@@ -18,6 +18,7 @@ import { createVerifierApp } from './app.ts';
 import { ATTEST_CHANNEL } from './attest-once.ts';
 import { banClones, CLONE_CHANNEL } from './clone-watch.ts';
 import { resolveVerifierConfig, type VerifierConfig, type VerifierSection } from './config.ts';
+import { inBulk } from './domain/nonce.ts';
 import { openEventFeed } from './event-feed.ts';
 import { sweepHistory } from './history-sweep.ts';
 import { type VerifierMetrics, verifierMetrics } from './metrics.ts';
@@ -140,7 +141,7 @@ function createEngine(
   const pull = { pool, timeoutMs: config.timeoutMs, maxBytes: config.maxAnswerBytes };
   const monotonicNow = deps.monotonicNow ?? (() => performance.now());
   const engine = new PollingEngine({
-    ...{ config, database, owner, policies, randomBytes, logger },
+    ...{ config, database, owner, policies, logger, randomBytes: inBulk(randomBytes) },
     leases: shardLeases(database, owner, SHARD_COUNT, config.leaseMs),
     source: evidenceSource({ assay: assayPull(pull), keylime: keylimePull(pull) }),
     keepLogs: logKeeper({

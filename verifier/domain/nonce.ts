@@ -20,3 +20,16 @@ export function makeNonce(randomBytes: RandomBytes): string {
   }
   return nonce;
 }
+
+const BULK_BYTES = 4096;
+
+/** Draws many bytes at a time, since asking the generator costs more than its bytes. Each is given out once. */
+export function inBulk(randomBytes: RandomBytes): RandomBytes {
+  let drawn: Uint8Array = new Uint8Array();
+  return (length) => {
+    if (length > drawn.length) drawn = randomBytes(Math.max(length, BULK_BYTES));
+    const given = drawn.subarray(0, length);
+    drawn = drawn.subarray(length);
+    return given;
+  };
+}

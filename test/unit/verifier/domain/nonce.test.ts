@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { makeNonce, NONCE_CHARACTERS } from '../../../../verifier/domain/nonce.ts';
+import { inBulk, makeNonce, NONCE_CHARACTERS } from '../../../../verifier/domain/nonce.ts';
 
 test('quote.nonce: at least 256 bits of characters that agents accept', () => {
   const nonce = makeNonce((length) => randomBytes(length));
@@ -31,4 +31,13 @@ test('draws again when too many bytes are left out', () => {
     return new Uint8Array(length).fill(draws === 1 ? 255 : 0);
   });
   expect([nonce, draws]).toEqual(['0'.repeat(43), 2]);
+});
+
+test('quote.nonce: bytes that are drawn in bulk are given out once, and are those of the generator', () => {
+  let next = 0;
+  const counting = inBulk((length) => Uint8Array.from({ length }, () => next++ % 251));
+  const given = Array.from({ length: 300 }, () => [...counting(64)]).flat();
+  // 64 divides what is drawn at a time, so that nothing is left over.
+  expect(given).toEqual(given.map((_, index) => index % 251));
+  expect(counting(10_000)).toHaveLength(10_000);
 });
