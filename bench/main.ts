@@ -52,8 +52,8 @@ for (const [algorithm, { microseconds, baselineMicroseconds, ratio }] of Object.
 }
 
 const ima = benchIma(
-  quick ? [2000] : [10_000, 100_000],
-  quick ? [10_000] : [10_000, 100_000, 500_000],
+  quick ? [20_000] : [10_000, 100_000],
+  quick ? [20_000] : [10_000, 100_000, 500_000],
   rounds,
 );
 say('\nMeasured files (IMA), one core');
