@@ -92,7 +92,7 @@ async function check(context: CommandContext, file: string): Promise<void> {
 }
 
 function renderCheck(answer: CheckAnswer): string {
-  const faults = answer.faults.map((fault) => `  tolerated encoding fault: ${fault}`);
+  const faults = answer.faults.map((fault) => `  tolerated fault: ${fault}`);
   if (answer.ok)
     return ['accepted', ...answer.path.map((subject) => `  ${shown(subject)}`), ...faults].join('\n');
   const findings = answer.findings.map((finding) => `  ${shownReason(finding)}`);

@@ -5,8 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { AssayError, ParseError } from '../../core/errors.ts';
 import type { Finding } from '../../core/finding.ts';
 import { type Certificate, isSelfIssued, parseCertificate } from '../../core/x509/certificate.ts';
-import type { EncodingFault } from '../../core/x509/der.ts';
-import { appraiseEkCertificate, type TpmIdentity } from '../../core/x509/ek-profile.ts';
+import {
+  appraiseEkCertificate,
+  type EkCertificateAppraisal,
+  type TpmIdentity,
+} from '../../core/x509/ek-profile.ts';
 import { parsePemBundle } from '../../core/x509/pem.ts';
 
 // Beside the bundle, or in a checkout: the manufacturers' roots that a registrar starts with.
@@ -35,7 +38,7 @@ export interface InspectedEk {
     readonly urls: readonly string[];
   } | null;
   /** Known encoding faults that were tolerated. */
-  readonly faults: readonly EncodingFault[];
+  readonly faults: EkCertificateAppraisal['faults'];
 }
 
 /**

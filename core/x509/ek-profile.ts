@@ -19,6 +19,11 @@ export interface TpmIdentity {
   readonly version: string;
 }
 
+/** Known ways in which manufacturers depart from the profile, that give nobody anything: each is tolerated and named. */
+export type ProfileFault =
+  | 'no-key-usage' // keyUsage is left out, as the profile of TPM 1.2 allowed
+  | 'key-usage-of-rsa'; // an ECC key that says keyEncipherment, in place of keyAgreement
+
 export interface EkCertificateRequest {
   /** Parsed in lenient mode. */
   readonly certificate: Certificate;
@@ -36,8 +41,8 @@ export interface EkCertificateAppraisal {
   readonly path: readonly Certificate[];
   /** Why it is not ok, by the rules `ek.chain`, `ek.same`, `ek.profile` and `ek.weak`. */
   readonly findings: readonly Finding[];
-  /** Encoding faults that were tolerated, in the certificate or above it. */
-  readonly faults: readonly EncodingFault[];
+  /** Faults that were tolerated, in the certificate or above it. */
+  readonly faults: readonly (EncodingFault | ProfileFault)[];
   /** `undefined` unless the certificate says all three. */
   readonly tpm: TpmIdentity | undefined;
   /** What to fetch and add when the chain is incomplete. */
@@ -58,7 +63,10 @@ export function appraiseEkCertificate(request: EkCertificateRequest): EkCertific
     ...checkKey(certificate, request.ekSpki),
     ...checkProfile(certificate, tpm).map((message) => ({ rule: 'ek.profile', message })),
   ];
-  const faults = [...new Set([certificate, ...path].flatMap((one) => one.faults))];
+  const faults = [
+    ...new Set([certificate, ...path].flatMap((one) => one.faults)),
+    ...profileFaults(certificate),
+  ];
   const appraisal = { ok: findings.length === 0, path, findings, faults, tpm };
   return result.ok || !result.missingIssuer
     ? appraisal
@@ -112,8 +120,10 @@ function checkProfile(certificate: Certificate, tpm: TpmIdentity | undefined): r
     );
   }
   if (certificate.basicConstraints?.ca) problems.push('the EK certificate is one of a CA');
-  const usage = isRsa(certificate) ? 'keyEncipherment' : 'keyAgreement';
-  if (!certificate.keyUsage?.has(usage)) problems.push(`the EK certificate has not the key usage ${usage}`);
+  const usage = usageOf(certificate);
+  const isTolerated = profileFaults(certificate).length > 0;
+  if (!certificate.keyUsage?.has(usage) && !isTolerated)
+    problems.push(`the EK certificate has not the key usage ${usage}`);
   if (certificate.keyUsage?.has('keyCertSign'))
     problems.push('the EK certificate has the key usage keyCertSign');
   if (!tpm) {
@@ -126,6 +136,18 @@ function checkProfile(certificate: Certificate, tpm: TpmIdentity | undefined): r
     problems.push('the EK certificate has neither a subject nor a critical subjectAltName');
   }
   return problems;
+}
+
+/** EK Credential Profile 2.5, 3.2.13. */
+function usageOf(certificate: Certificate): 'keyEncipherment' | 'keyAgreement' {
+  return isRsa(certificate) ? 'keyEncipherment' : 'keyAgreement';
+}
+
+function profileFaults(certificate: Certificate): ProfileFault[] {
+  const { keyUsage } = certificate;
+  if (keyUsage === undefined) return ['no-key-usage'];
+  const isOfRsa = !keyUsage.has(usageOf(certificate)) && keyUsage.has('keyEncipherment');
+  return isOfRsa ? ['key-usage-of-rsa'] : [];
 }
 
 function isRsa(certificate: Certificate): boolean {

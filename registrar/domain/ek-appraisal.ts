@@ -2,7 +2,6 @@ import { printable } from '../../core/bytes/encoding.ts';
 import { type ErrorDetail, ParseError } from '../../core/errors.ts';
 import type { Finding } from '../../core/finding.ts';
 import type { Certificate } from '../../core/x509/certificate.ts';
-import type { EncodingFault } from '../../core/x509/der.ts';
 import { appraiseEkCertificate, type EkCertificateAppraisal } from '../../core/x509/ek-profile.ts';
 import { parsePemBundle } from '../../core/x509/pem.ts';
 import { parseAnchor } from './anchor.ts';
@@ -93,10 +92,10 @@ function missingIn({ missingIssuer }: EkCertificateAppraisal): MissingIssuer | u
   return { subject, keyId: aki, urls: aiaUrls.map((url) => printable(url)) };
 }
 
-function faultNote(fault: EncodingFault): Finding {
+function faultNote(fault: EkCertificateAppraisal['faults'][number]): Finding {
   return {
     rule: 'ek.profile',
-    message: `the EK certificate or its chain has a known encoding fault: ${fault}`,
+    message: `the EK certificate or its chain has a known fault: ${fault}`,
   };
 }
 

@@ -152,12 +152,17 @@ describe('each departure from the profile has its finding', () => {
       /is one of a CA/,
       { extensions: [USAGE, KEY_USAGE, NAMES, basicConstraints(true)] },
     ],
-    ['no key usage', 'ek.profile', /keyAgreement/, { extensions: [USAGE, NAMES] }],
     [
-      'the key usage of the other kind of key',
+      'another key usage',
       'ek.profile',
       /keyAgreement/,
-      { extensions: [USAGE, NAMES, keyUsage('keyEncipherment')] },
+      { extensions: [USAGE, NAMES, keyUsage('digitalSignature')] },
+    ],
+    [
+      'an RSA key with the key usage of another kind of key',
+      'ek.profile',
+      /keyEncipherment/,
+      { key: generateKeyPairSync('rsa', { modulusLength: 2048 }), extensions: [USAGE, NAMES, KEY_USAGE] },
     ],
     [
       'a key that signs certificates',
@@ -210,6 +215,13 @@ describe('each departure from the profile has its finding', () => {
       expect(findings[0]?.message).toMatch(message);
     });
   }
+
+  test.each([
+    ['no-key-usage', [USAGE, NAMES]],
+    ['key-usage-of-rsa', [USAGE, NAMES, keyUsage('keyEncipherment')]],
+  ])('%s is known of manufacturers: tolerated, and named', (fault, extensions) => {
+    expect(judge({ extensions })).toMatchObject({ ok: true, findings: [], faults: [fault] });
+  });
 
   test('accepted: what the cases depart from, and an empty subject beside a critical subjectAltName', () => {
     expect(judge({}).findings).toEqual([]);
