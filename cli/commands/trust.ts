@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import type { Finding } from '../../core/finding.ts';
+import { parsePemBundle, renderPem } from '../../core/x509/pem.ts';
 import { type CommandContext, show } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { readTextFile } from '../files.ts';
+import { readBytes } from '../files.ts';
 import { renderTable, shown, shownReason } from '../output/table.ts';
 
 type Context = () => CommandContext;
@@ -58,8 +59,15 @@ function renderAnchors(rows: readonly Anchor[]): string {
   );
 }
 
+/** PEM of the certificates in a file: TPMs and manufacturers have DER, perhaps with filler behind it. */
+async function readCertificates(file: string): Promise<string> {
+  return parsePemBundle(await readBytes(file))
+    .map((der) => renderPem('CERTIFICATE', der))
+    .join('');
+}
+
 async function add(context: CommandContext, file: string): Promise<void> {
-  const pem = await readTextFile(file);
+  const pem = await readCertificates(file);
   const api = await context.api();
   const answer = await api.send<{ added: Anchor[] }>('registrar', 'POST', '/v1/trust', { pem });
   show(context, answer, ({ added }) => (added.length === 0 ? 'nothing new' : renderAnchors(added)));
@@ -84,7 +92,7 @@ interface CheckAnswer {
 }
 
 async function check(context: CommandContext, file: string): Promise<void> {
-  const certificates = await readTextFile(file);
+  const certificates = await readCertificates(file);
   const api = await context.api();
   const answer = await api.send<CheckAnswer>('registrar', 'POST', '/v1/trust/check', { certificates });
   show(context, answer, renderCheck);

@@ -5,7 +5,7 @@ import { DigestSetBuilder } from '../../../../policies/digests/build.ts';
 import type { PackageRef } from '../../../../policies/digests/digest-entry.ts';
 import { DigestSet } from '../../../../policies/digests/digest-set.ts';
 
-/** What a verifier answers, by path with its query. */
+/** What a service answers, by path with its query; to what is sent, by method and path, from the body. */
 export type Answers = Readonly<Record<string, unknown>>;
 
 /** Runs a command line against a verifier that knows these answers; without any there is no profile. */
@@ -49,7 +49,11 @@ function apiOf(answers: Answers): Api {
       if (bytes instanceof Uint8Array) return bytes;
       throw new Error(`${path} gives no bytes`);
     },
-    send: unused,
+    send: async <T>(_service: string, method: string, path: string, body: unknown) => {
+      const respond = await answer(`${method} ${path}`);
+      if (typeof respond === 'function') return respond(body) as T;
+      throw new Error(`${method} ${path} answers nothing`);
+    },
     sendText: unused,
     sendBytes: unused,
     events: unused,
