@@ -215,6 +215,13 @@ describe('where the node answers', () => {
     expect(refusalOf(() => checkTlsCertificate(new Uint8Array([0x30, 0])))).toEqual(['tls.certificate']);
     const pem = `-----BEGIN CERTIFICATE-----\n${Buffer.from(GOOD.anchor).toString('base64')}\n-----END CERTIFICATE-----\n`;
     expect(refusalOf(() => checkTlsCertificate(Buffer.from(pem)))).toEqual(['tls.certificate']);
+    // An identity is not made with one either, nor with a contact that cannot be one.
+    expect(refusalOf(() => examine(claimOf(GOOD, { tlsCertificate: GOOD.anchor })))).toEqual([]);
+    expect(refusalOf(() => examine(claimOf(GOOD, { tlsCertificate: trailing })))).toEqual([
+      'tls.certificate',
+    ]);
+    const nowhere = { host: 'a b', port: 9002 };
+    expect(refusalOf(() => examine(claimOf(GOOD, { contact: nowhere })))).toEqual(['invalid-request']);
   });
 });
 
