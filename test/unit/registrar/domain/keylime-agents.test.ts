@@ -15,6 +15,8 @@ import { computeName } from '../../../../core/tpm/name.ts';
 import { parseTpm2bPublic } from '../../../../core/tpm/public.ts';
 import { appraiseQuote } from '../../../../core/tpm/quote.ts';
 import { parseCertificate } from '../../../../core/x509/certificate.ts';
+import { parsePemBundle } from '../../../../core/x509/pem.ts';
+import { channelNotes, checkChannelKept } from '../../../../registrar/domain/channel.ts';
 import { examineIdentity } from '../../../../registrar/domain/identity.ts';
 import { keylimeClaim } from '../../../../registrar/domain/keylime-claim.ts';
 
@@ -80,6 +82,47 @@ describe.each(RECORDED)('a stock agent with $name', ({ name, path, registration,
     const rules = appraisal.ok ? [] : [...new Set(appraisal.findings.map(({ rule }) => rule))];
     expect(rules).toEqual(refused.quote);
   });
+});
+
+describe('what a registration says beside its keys', () => {
+  const [stock] = RECORDED;
+  if (!stock) throw new Error('nothing was recorded');
+  const { registration } = stock;
+  const claimed = (changes: Partial<RegistrationRequest>) =>
+    keylimeClaim('node', '2.6', { ...registration, ...changes });
+
+  test('an address must be there', () => {
+    expect(() => claimed({ ip: null })).toThrow('ip and port');
+    expect(() => claimed({ port: null })).toThrow('ip and port');
+  });
+
+  test('mtls_cert is one certificate, or none is said', () => {
+    const { mtls_cert: pem } = registration;
+    expect(claimed({}).tlsCertificate).toHaveLength(claim().byteLength);
+    expect(claimed({ mtls_cert: 'disabled' }).tlsCertificate).toBeNull();
+    expect(claimed({ mtls_cert: '' }).tlsCertificate).toBeNull();
+    const other = RECORDED.find((one) => one.registration.ekcert !== '')?.registration.ekcert;
+    expect(() => claimed({ mtls_cert: `${pem}${other}` })).toThrow('mtls_cert must be one certificate');
+  });
+
+  test('quote.channel: it is noted that quotes do not bind its TLS key, where it has one', () => {
+    const rules = (...of: Parameters<typeof channelNotes>) => channelNotes(...of).map(({ rule }) => rule);
+    expect(rules(claimed({}), 'keylime')).toEqual(['quote.channel']);
+    expect(rules(claimed({}), 'assay')).toEqual([]);
+    expect(rules(claimed({ mtls_cert: 'disabled' }), 'keylime')).toEqual([]);
+  });
+
+  test('quote.channel: a node of ours does not become a stock agent by itself', () => {
+    const ours = { admission: 'admitted', protocol: 'assay' } as const;
+    expect(rulesIn(() => checkChannelKept(ours, 'keylime'))).toEqual(['quote.channel']);
+    expect(rulesIn(() => checkChannelKept(ours, 'assay'))).toEqual([]);
+    expect(rulesIn(() => checkChannelKept({ ...ours, admission: 'retired' }, 'keylime'))).toEqual([]);
+    expect(rulesIn(() => checkChannelKept({ ...ours, protocol: 'keylime' }, 'keylime'))).toEqual([]);
+  });
+
+  function claim(): Uint8Array {
+    return parsePemBundle(registration.mtls_cert ?? '')[0] ?? new Uint8Array();
+  }
 });
 
 function ones(length: number): Uint8Array {
