@@ -31,7 +31,7 @@ console.log(`seed ${values.seed}, ${chosen.length} targets, ${(milliseconds / 10
 let found = 0;
 for (const target of chosen) {
   const random = new Random(Number(values.seed));
-  const { runs, kept, features, findings } = fuzz(target, { milliseconds, random, coverage, now });
+  const { runs, kept, features, findings } = await fuzz(target, { milliseconds, random, coverage, now });
   const rate = Math.round(runs / (milliseconds / 1000));
   console.log(
     `${target.name.padEnd(20)} ${String(runs).padStart(8)} runs ${String(rate).padStart(7)}/s ${String(features).padStart(6)} blocks ${String(kept).padStart(5)} kept`,
@@ -40,7 +40,7 @@ for (const target of chosen) {
     found += 1;
     mkdirSync(values.out, { recursive: true });
     const file = join(values.out, `${target.name}-${found}`);
-    writeFileSync(file, minimise(finding, target, now));
+    writeFileSync(file, await minimise(finding, target, now));
     console.log(`  FOUND ${finding.problem}\n    ${file}; to keep it: test/fuzz/regressions/${target.name}/`);
   }
 }

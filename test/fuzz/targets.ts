@@ -1,4 +1,5 @@
 import type { FuzzTarget } from './fuzzer.ts';
+import { ARCHIVE_TARGETS } from './targets/archives.ts';
 import { DOCUMENT_TARGETS } from './targets/documents.ts';
 import { JUDGEMENT_TARGETS } from './targets/judgement.ts';
 import { LOG_TARGETS } from './targets/logs.ts';
@@ -11,5 +12,6 @@ export const TARGETS: readonly FuzzTarget[] = [
   ...LOG_TARGETS,
   ...MESSAGE_TARGETS,
   ...DOCUMENT_TARGETS,
+  ...ARCHIVE_TARGETS,
   ...JUDGEMENT_TARGETS,
 ];

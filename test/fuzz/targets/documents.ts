@@ -8,7 +8,6 @@ import { DigestSet } from '../../../policies/digests/digest-set.ts';
 import { importCycloneDx } from '../../../policies/importers/cyclonedx.ts';
 import { importKeylimePolicy } from '../../../policies/importers/keylime.ts';
 import { ImportSink } from '../../../policies/importers/report.ts';
-import { importRpm } from '../../../policies/importers/rpm.ts';
 import { importSpdx2 } from '../../../policies/importers/spdx2.ts';
 import { importSpdx3 } from '../../../policies/importers/spdx3.ts';
 import { importSyft } from '../../../policies/importers/syft.ts';
@@ -91,11 +90,6 @@ export const DOCUMENT_TARGETS = [
     'pe-image',
     () => [vectorFile('pe/signed-sbsign.efi'), vectorFile('pe/pe32-sha384.efi'), peImage({ directories: 4 })],
     (bytes) => authenticodeDigest(bytes, 'sha256'),
-  ),
-  target(
-    'rpm',
-    () => [vectorFile('packages/tool-gzip.rpm')],
-    (bytes) => importRpm(bytes, new ImportSink(new DigestSetBuilder())),
   ),
   importer('cyclonedx', CYCLONEDX, importCycloneDx),
   importer('spdx2', SPDX2, importSpdx2),

@@ -25,7 +25,7 @@ export const badInput = (error: unknown): boolean => error instanceof AssayError
 export function target(
   name: string,
   seeds: () => readonly Uint8Array[],
-  run: (bytes: Uint8Array) => void,
+  run: (bytes: Uint8Array) => unknown,
   more: Partial<FuzzTarget> = {},
 ): FuzzTarget {
   return { name, seeds, run, expects: badInput, ...more };
