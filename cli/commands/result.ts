@@ -18,7 +18,7 @@ export function resultCommands(program: Command, context: Context): void {
   result
     .command('get <node>')
     .description('the result for a node now, as a JWT')
-    .option('--nonce <base64>', 'is echoed: shows that the result was made after you asked')
+    .option('--nonce <base64url>', 'is echoed: shows that the result was made after you asked')
     .action(async (name: string, options: { nonce?: string }) => get(context(), name, options));
   result
     .command('verify <file>')
@@ -26,7 +26,7 @@ export function resultCommands(program: Command, context: Context): void {
       'is a result genuine, and of now? Talks to no service. - reads standard input. Exit code 1: no',
     )
     .requiredOption('--ca <file>', "the service CA of the verifier's installation (pki/service-ca.crt)")
-    .option('--nonce <base64>', 'what you asked with')
+    .option('--nonce <base64url>', 'what you asked with')
     .action(async (file: string, options: { ca: string; nonce?: string }) =>
       verify(context(), file, options),
     );

@@ -28,11 +28,15 @@ export const TrustVector = Type.Object({
 });
 export type TrustVector = Static<typeof TrustVector>;
 
-/** The EAT profile of draft-ietf-rats-ear-03. */
-export const EAR_PROFILE = 'tag:ietf.org,2026:rats/ear#03';
+/** The EAT profile of draft-ietf-rats-ear-04. */
+export const EAR_PROFILE = 'tag:ietf.org,2026:rats/ear#04';
 
-/** Base64 of 8 to 64 bytes (section 3): what a relying party may have echoed. */
-export const EAR_NONCE_PATTERN = '^[A-Za-z0-9+/_-]{11,86}={0,2}$';
+/**
+ * Base64url of 8 to 64 bytes (section 3, RFC 9711 4.1): what a relying party may have echoed. Without padding, and whole
+ * octets: other verifiers refuse a token whose nonce is anything else.
+ */
+export const EAR_NONCE_PATTERN =
+  '^(?=.{11,86}$)(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048]|[A-Za-z0-9_-][AQgw])?$';
 
 const Seconds = Type.Integer({ minimum: 0, description: 'Seconds since 1970' });
 
@@ -45,7 +49,7 @@ export const EarAppraisal = Type.Object({
 export type EarAppraisal = Static<typeof EarAppraisal>;
 
 /**
- * Claims of an EAT Attestation Result (draft-ietf-rats-ear-03) about a node. Those whose names begin with `urn:assay:`
+ * Claims of an EAT Attestation Result (draft-ietf-rats-ear-04) about a node. Those whose names begin with `urn:assay:`
  * are ours; unknown ones are ignored, as the draft demands.
  */
 export const EarClaims = Type.Object(

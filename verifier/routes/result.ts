@@ -18,7 +18,7 @@ export function resultRoutes(app: App, { database: { db }, resultSigner }: Route
       schema: {
         operationId: 'getResult',
         summary: 'What is thought of a node now, as a signed EAT Attestation Result',
-        description: 'draft-ietf-rats-ear-03 as JWT; `claims` are those in the token, for people.',
+        description: 'draft-ietf-rats-ear-04 as JWT; `claims` are those in the token, for people.',
         params: Type.Object({ id: NodeId }),
         querystring: Type.Object(
           { nonce: Type.Optional(Type.String({ pattern: EAR_NONCE_PATTERN, description: 'Is echoed' })) },

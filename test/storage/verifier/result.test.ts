@@ -49,9 +49,9 @@ test('a result follows the node: never passed, trusted as far as its policy judg
   expect((await result(node.id)).tier).toBe('untrusted tier.never');
   await lab.policy();
   await until('the node is trusted', () => lab.isTrusted(node.id));
-  const trusted = await result(node.id, 'bm9uY2Vub25jZQ==');
+  const trusted = await result(node.id, 'bm9uY2Vub25jZQ');
   expect(trusted.tier).toBe('partial tier.boot tier.files tier.ek');
-  expect(trusted.claims.eat_nonce).toBe('bm9uY2Vub25jZQ==');
+  expect(trusted.claims.eat_nonce).toBe('bm9uY2Vub25jZQ');
   expect(trusted.claims.submods.identity).toMatchObject({
     ear_status: 'affirming',
     ear_appraisal_policy_ids: [expect.stringMatching(/^urn:assay:policy:test:1:sha256:[0-9a-f]{64}$/)],

@@ -1,6 +1,6 @@
 import Value from 'typebox/value';
 import { describe, expect, test } from 'vitest';
-import { EarClaims } from '../../../../core/messages/result.ts';
+import { EAR_NONCE_PATTERN, EarClaims } from '../../../../core/messages/result.ts';
 import { earClaims, type ResultFacts } from '../../../../core/result/ear.ts';
 import { ar4siTier, worst } from '../../../../core/result/trust-vector.ts';
 
@@ -46,7 +46,7 @@ describe('a result', () => {
       { executables: 2 },
     ]);
     expect(claims).toMatchObject({
-      eat_profile: 'tag:ietf.org,2026:rats/ear#03',
+      eat_profile: 'tag:ietf.org,2026:rats/ear#04',
       iat: seconds('2026-11-24T08:00:00Z'),
       exp: seconds('2026-11-24T08:04:50Z'),
       sub: FULL.node.id,
@@ -58,8 +58,19 @@ describe('a result', () => {
     expect(claims['urn:assay:verdict']).toMatchObject({ tier: 'full', outcome: 'pass' });
   });
 
+  test('a nonce is base64url of 8 to 64 bytes, and nothing else', () => {
+    const isNonce = (text: string) => new RegExp(EAR_NONCE_PATTERN).test(text);
+    for (let length = 0; length <= 80; length += 1) {
+      const bytes = Buffer.alloc(length, 0xfb);
+      expect([length, isNonce(bytes.toString('base64url'))]).toEqual([length, length >= 8 && length <= 64]);
+      expect(isNonce(bytes.toString('base64'))).toBe(false);
+    }
+    // Bits that belong to no byte, and a digit that is not a whole byte.
+    expect(['bm9uY2Vub25jZR', 'bm9uY2Vub25jZ'].map(isNonce)).toEqual([false, false]);
+  });
+
   test('echoes a nonce, and has none otherwise', () => {
-    expect(earClaims(FULL, { ...CONTEXT, nonce: 'bm9uY2Vub25jZQ==' }).eat_nonce).toBe('bm9uY2Vub25jZQ==');
+    expect(earClaims(FULL, { ...CONTEXT, nonce: 'bm9uY2Vub25jZQ' }).eat_nonce).toBe('bm9uY2Vub25jZQ');
     expect(of({})).not.toHaveProperty('eat_nonce');
   });
 
