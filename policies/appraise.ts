@@ -96,12 +96,13 @@ function judge(policy: Policy, evidence: Evidence, history: NodeHistory, knowled
   if (findings.length > 0) return { outcome: 'fail', findings, byPolicy: true, clock: clockInfo, ...claims };
   const undecided = [boot?.undecided, ima?.undecided].filter((finding) => finding !== undefined);
   if (undecided.length > 0) return { outcome: 'inconclusive', findings: undecided };
-  const { rebooted } = clock;
+  const { rebooted, resumed } = clock;
   return {
     outcome: 'pass',
     findings: [],
     clock: clockInfo,
     rebooted,
+    resumed,
     ...claims,
     ...(ima?.state ? { ima: ima.state } : {}),
   };

@@ -13,6 +13,8 @@ export type Verdict =
       readonly findings: readonly [];
       readonly clock: TpmsClockInfo;
       readonly rebooted: boolean;
+      /** Its TPM was restarted or resumed since the last quote, without a reset. */
+      readonly resumed: boolean;
       /** What is proven of its boot, when the policy judges that. */
       readonly boot?: BootClaims;
       /** What of the measurement list is proven and judged now, when the policy judges files. */

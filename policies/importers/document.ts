@@ -1,5 +1,6 @@
 import type { Static, TSchema } from 'typebox';
 import Value from 'typebox/value';
+import { printable } from '../../core/bytes/encoding.ts';
 import { AssayError } from '../../core/errors.ts';
 
 /**
@@ -21,8 +22,24 @@ export function parseDocument<T extends TSchema>(text: string, schema: T, what: 
   if (Value.Check(schema, value)) return value;
   const [first] = Value.Errors(schema, value);
   const where = first?.instancePath || 'the top';
+  const found = first ? valueAt(value, first.instancePath) : undefined;
+  const is = typeof found === 'string' || typeof found === 'number' ? `, and is ${shorten(found)}` : '';
   throw new AssayError(
     'invalid-request',
-    `${what} is expected: at ${where}, ${first?.message ?? 'it differs'}`,
+    `${what} is expected: ${where} ${first?.message ?? 'differs'}${is}`,
   );
+}
+
+/** @param pointer JSON Pointer (RFC 6901) */
+function valueAt(value: unknown, pointer: string): unknown {
+  const names = pointer.split('/').slice(1);
+  return names.reduce<unknown>((at, name) => {
+    const key = name.replaceAll('~1', '/').replaceAll('~0', '~');
+    return typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined;
+  }, value);
+}
+
+function shorten(value: string | number): string {
+  const text = printable(JSON.stringify(value));
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }

@@ -5,6 +5,8 @@ export interface ClockEvaluation {
   readonly findings: readonly Finding[];
   /** The TPM was reset since: the node booted, and its evidence starts afresh. */
   readonly rebooted: boolean;
+  /** It was restarted or resumed without a reset, as after a suspend: worth telling, and no boot. */
+  readonly resumed: boolean;
 }
 
 /**
@@ -13,11 +15,11 @@ export interface ClockEvaluation {
  * is speaking.
  */
 export function evaluateClock(now: TpmsClockInfo, before: TpmsClockInfo | undefined): ClockEvaluation {
-  if (!before) return { findings: [], rebooted: false };
+  if (!before) return { findings: [], rebooted: false, resumed: false };
   if (now.resetCount < before.resetCount) {
     return failed(`resetCount went back from ${before.resetCount} to ${now.resetCount}`);
   }
-  if (now.resetCount > before.resetCount) return { findings: [], rebooted: true };
+  if (now.resetCount > before.resetCount) return { findings: [], rebooted: true, resumed: false };
   if (now.restartCount < before.restartCount) {
     return failed(
       `restartCount went back from ${before.restartCount} to ${now.restartCount} without a reset`,
@@ -27,10 +29,10 @@ export function evaluateClock(now: TpmsClockInfo, before: TpmsClockInfo | undefi
   if (now.clock <= before.clock) {
     return failed(`clock went back from ${before.clock} ms to ${now.clock} ms without a reset`);
   }
-  return { findings: [], rebooted: false };
+  return { findings: [], rebooted: false, resumed: now.restartCount > before.restartCount };
 }
 
 function failed(message: string): ClockEvaluation {
   const finding = { rule: 'quote.clock', message: `${message}: an old quote, or a copy of this TPM's state` };
-  return { findings: [finding], rebooted: false };
+  return { findings: [finding], rebooted: false, resumed: false };
 }

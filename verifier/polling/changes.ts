@@ -25,10 +25,11 @@ export function changesOf(trust: TrustSnapshot, verdict: Extension | Undecided, 
     const lost = trusted && trust.outcome !== 'inconclusive';
     return { history: otherVerdict, events: lost ? [eventOf(verdict, 'inconclusive', {})] : [], next: seen };
   }
-  const { clock, rebooted, askedAt, trustForMs } = verdict;
+  const { clock, rebooted, resumed, askedAt, trustForMs } = verdict;
   const events = [
     ...(trusted ? [] : [eventOf(verdict, 'trusted', {})]),
     ...(rebooted ? [eventOf(verdict, 'rebooted', { resetCount: clock.resetCount })] : []),
+    ...(resumed ? [eventOf(verdict, 'resumed', { restartCount: clock.restartCount })] : []),
     ...(outcome === 'fail' && otherVerdict ? [eventOf(verdict, 'reported', {})] : []),
   ];
   const next = { ...seen, standing: 'passing' as const, nodeVersion: version, clock, ima: verdict.ima };

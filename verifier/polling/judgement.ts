@@ -24,6 +24,7 @@ export interface Extension extends JudgedFor {
   readonly trustForMs: number;
   readonly clock: TpmsClockInfo;
   readonly rebooted: boolean;
+  readonly resumed: boolean;
   readonly evidence: StoredEvidence;
   /** How much of the measurement list is proven and judged; absent: it is to be shown from its beginning. */
   readonly ima?: ImaProgress;

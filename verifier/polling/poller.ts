@@ -198,17 +198,27 @@ function judge(basis: Basis, assigned: AssignedPolicy, verdict: Verdict, shown: 
       clock,
       evidence,
       rebooted: false,
+      resumed: false,
       passNumber,
       wanted,
     } as const;
     return extension(basis, policy, { ...reported, ...boot });
   }
-  const { clock, rebooted } = verdict;
+  const { clock, rebooted, resumed } = verdict;
   const ima =
     verdict.ima && shown.ima && 'list' in shown.ima
       ? { ima: imaProgress(verdict.ima, shown.ima, assigned) }
       : {};
-  const passed = { outcome: 'pass', findings, clock, rebooted, evidence, passNumber, wanted } as const;
+  const passed = {
+    outcome: 'pass',
+    findings,
+    clock,
+    rebooted,
+    resumed,
+    evidence,
+    passNumber,
+    wanted,
+  } as const;
   return extension(basis, policy, { ...passed, ...boot, ...ima });
 }
 

@@ -57,6 +57,7 @@ const KINDS: readonly TrustEvent['kind'][] = [
   'unbanned',
   'inconclusive',
   'rebooted',
+  'resumed',
   'reported',
 ];
 

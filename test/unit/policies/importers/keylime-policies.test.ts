@@ -84,7 +84,7 @@ describe("Keylime's measured boot reference state", () => {
 
   test('of another format is refused by name', () => {
     expect(() => bootOfReferenceState('{"kernels": 1}')).toThrow(
-      /a measured boot reference state of Keylime is expected: at/,
+      /a measured boot reference state of Keylime is expected: the top/,
     );
   });
 });

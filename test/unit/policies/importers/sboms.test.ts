@@ -75,7 +75,7 @@ describe('CycloneDX', () => {
     [
       'another version',
       document([], '1.3'),
-      /CycloneDX 1.4 to 1.7 JSON document is expected: at \/specVersion/,
+      /CycloneDX 1.4 to 1.7 JSON document is expected: \/specVersion .*, and is "/,
     ],
     [
       'another format',

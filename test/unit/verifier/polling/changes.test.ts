@@ -28,6 +28,7 @@ describe('changesOf', () => {
     ['a pass after trust ran out', { ...TRUSTED, trustedUntil: NOW }, PASS, [false, 'trusted']],
     ['a pass under another policy', { ...TRUSTED, policy: 'p@0' }, PASS, [true]],
     ['a pass after a reboot', TRUSTED, { ...PASS, rebooted: true }, [true, 'rebooted']],
+    ['a pass after a suspend', TRUSTED, { ...PASS, resumed: true }, [false, 'resumed']],
     ['a first silence', TRUSTED, SILENCE, [true, 'inconclusive']],
     [
       'a second silence',

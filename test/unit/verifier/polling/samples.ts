@@ -20,7 +20,15 @@ const BASIS = { record: RECORD, epoch: 4, askedAt: NOW - 10, policy: { name: 'p'
 
 export const PASS: Extension = {
   ...({ ...BASIS, kind: 'extend', outcome: 'pass', findings: [] } as const),
-  ...{ trustForMs: 60_000, clock: CLOCK, rebooted: false, evidence: EVIDENCE, passNumber: 0, wanted: false },
+  ...{
+    trustForMs: 60_000,
+    clock: CLOCK,
+    rebooted: false,
+    resumed: false,
+    evidence: EVIDENCE,
+    passNumber: 0,
+    wanted: false,
+  },
 };
 
 export const SILENCE: Undecided = {
