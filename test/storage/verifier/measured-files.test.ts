@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { MeasuredFiles } from '../../../tpm-sim/fleet/measured-files.ts';
 import { readNodeFiles } from '../../../verifier/node-measurements.ts';
@@ -115,8 +116,15 @@ describe('a node whose policy judges files', () => {
 
   test('ima.prefix: entries that came after the quote wait for the next one', async () => {
     const { agent, files, id } = await fileScene(lab);
-    // No poll of its own comes between from here on.
     await lab.attest(id);
+    // No poll that was under way comes between.
+    let seen = -1;
+    await until('polls are over', async () => {
+      await setTimeout(200);
+      const isQuiet = agent.quotes === seen;
+      seen = agent.quotes;
+      return isQuiet;
+    });
     agent.answer = (query) => {
       const quote = agent.quote(query);
       files.use('/usr/local/bin/evil', 'evil');

@@ -14,7 +14,7 @@ import { signResult, verifyResult } from '../../../../platform/results/token.ts'
 
 const VALIDITY = { notBefore: new Date('2026-01-01'), notAfter: new Date('2027-01-01') };
 const AT = new Date('2026-11-24T08:00:00Z');
-const NONCE = Buffer.from('0123456789').toString('base64');
+const NONCE = Buffer.from('0123456789').toString('base64url');
 const CLAIMS: EarClaims = earClaims(
   {
     state: 'trusted',
