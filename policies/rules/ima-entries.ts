@@ -160,7 +160,7 @@ class EntryJudge {
     const path = this.#path(index);
     if (policy.exclude.some((glob) => glob.matches(path))) this.#take(index, TAKEN.excluded);
     else if (isSigned?.(list, index)) this.#takeSigned(index);
-    else this.#refuse('ima.digest', this.#why(index, flags, path));
+    else this.#refuse('ima.digest', () => this.#why(index, flags, path));
   }
 
   #why(index: number, flags: number, path: Uint8Array): Reason {
@@ -203,11 +203,11 @@ class EntryJudge {
       return;
     }
     const file = this.#file(index, path);
-    this.#refuse('ima.violation', {
+    this.#refuse('ima.violation', () => ({
       message: `${file.path} was changed while it was in use: what was read or ran is not known`,
       file,
       remedy: 'reboot the node; where that is how the file is used, accept it in ima.violations.accept',
-    });
+    }));
   }
 
   #buffer(index: number): void {
@@ -219,7 +219,7 @@ class EntryJudge {
     const buffer = imaBuffer(entry);
     if (!isFileDigestName(algorithm) || !buffer) {
       const message = `the buffer ${shown} is not the one that was measured`;
-      this.#refuse('ima.buffer', { message, file });
+      this.#refuse('ima.buffer', () => ({ message, file }));
       return;
     }
     const name = Buffer.from(entry.name).toString('utf8');
@@ -238,10 +238,16 @@ class EntryJudge {
     const remedy = `look at what was measured; when it is right, name its digest at ${shown} in ima.buffers`;
     if (allowed) {
       const message = `the buffer ${shown} is ${found}, ${allowed.size} others are allowed`;
-      this.#refuse('ima.buffer', { message, file, found, expected: [...allowed].slice(0, NAMED), remedy });
+      this.#refuse('ima.buffer', () => ({
+        message,
+        file,
+        found,
+        expected: [...allowed].slice(0, NAMED),
+        remedy,
+      }));
     } else {
       const message = `the buffer ${shown} (${found}) is not named by the policy`;
-      this.#refuse('ima.buffer', { message, file, found, remedy });
+      this.#refuse('ima.buffer', () => ({ message, file, found, remedy }));
     }
   }
 
@@ -253,7 +259,7 @@ class EntryJudge {
     const found = `sha256:${hash('sha256', value, 'hex')}`;
     const message = `the key ${found} came into the keyring ${file.path}, and the policy does not know it`;
     const remedy = `find out who put it there; when it is right, add it to ima.keyrings.${file.path}.keys`;
-    this.#refuse('ima.keys', { message, file, found, remedy });
+    this.#refuse('ima.keys', () => ({ message, file, found, remedy }));
   }
 
   #isAggregate(index: number): boolean {
@@ -268,10 +274,11 @@ class EntryJudge {
     return bytes.subarray(at, at + (columns.nameLength[index] ?? 0));
   }
 
-  #refuse(rule: string, reason: Reason): void {
+  /** @param reason asked for as long as reasons are told one by one: a foreign system has tens of thousands */
+  #refuse(rule: string, reason: () => Reason): void {
     this.#refused += 1;
     const told = (this.#told.get(rule) ?? 0) + 1;
     this.#told.set(rule, told);
-    if (told <= TOLD) this.#findings.push({ rule, ...reason });
+    if (told <= TOLD) this.#findings.push({ rule, ...reason() });
   }
 }
