@@ -136,7 +136,7 @@ describe('what cannot be decided', () => {
       await lab.attest(id);
       agent.answer = () => ({ status, body });
       // A poll that was under way may still have got a quote.
-      await until('it is inconclusive', async () => rulesOf(await lab.attest(id)).includes(rule));
+      await until('it is inconclusive', async () => rulesOf(await lab.attest(id))?.includes(rule) ?? false);
       const before = await trustedUntil(id);
       expect(rulesOf(await lab.attest(id))).toEqual([rule]);
       expect(await trustedUntil(id)).toBe(before);
